@@ -1,0 +1,1 @@
+"""Fixtures of heartbeat_kit for pytest."""

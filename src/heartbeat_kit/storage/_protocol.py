@@ -1,0 +1,235 @@
+"""What the service asks of a storage: one narrow protocol, declared traits, optional abilities.
+
+Owns `Storage`, `StorageTraits`, `Snapshot`, the ledger's values and the ability protocols. Holds no implementation.
+A class of yours needs no base class: the right methods are enough. Prove it with
+`heartbeat_kit.testing.StorageContract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import attrs
+from attrs import field
+from pendulum import Duration
+
+from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._times import span_ms, to_duration
+from heartbeat_kit.errors import InvalidConfigurationError
+
+__all__ = [
+    "EventLog",
+    "LedgerEntry",
+    "Move",
+    "RecordLookup",
+    "ServiceConfigStore",
+    "SharedLedger",
+    "Snapshot",
+    "Storage",
+    "StorageTraits",
+]
+
+
+def _delay(value: Any) -> Duration | None:
+    if value is None:
+        return None
+    if not isinstance(value, timedelta) or span_ms(value) < 0:
+        raise InvalidConfigurationError(
+            f"propagation_delay is {value!r}: expected a timedelta of zero or more, or None to have it measured"
+        )
+    return to_duration(span_ms(value))
+
+
+@attrs.frozen(kw_only=True)
+class StorageTraits:
+    """What a storage can and cannot promise.
+
+    Attributes:
+        durable: A stored heartbeat survives a restart of every process.
+        cross_process: Processes of one host share it.
+        cross_host: Hosts share it, so stamps come from clocks that are not ours.
+        coherent: A write is visible to every reader at once.
+        propagation_delay: How late a reader may see a write; zero when coherent, ``None`` when not known beforehand.
+        server_clock: Stamps are made by the storage's own clock, reported in `Snapshot.server_time_ms`.
+        location: A stable name of the place: two storages with one location hold the same records. It keys the
+            local state (lock, ledger) of a service; without one, the class name stands in.
+    """
+
+    durable: bool
+    cross_process: bool
+    cross_host: bool
+    coherent: bool
+    propagation_delay: Duration | None = field(default=to_duration(0), converter=_delay)
+    server_clock: bool = False
+    location: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.coherent and (self.propagation_delay is None or span_ms(self.propagation_delay) > 0):
+            raise InvalidConfigurationError(
+                "a coherent storage shows a write to every reader at once: declare propagation_delay=timedelta(0), "
+                "or coherent=False"
+            )
+
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """Everything a storage holds at one look.
+
+    Attributes:
+        heartbeats: The newest readable record of each machine. An unchanged record should be the same object as in
+            the snapshot before: it makes a check of a quiet fleet nearly free.
+        unreadable: Machines whose record is there but cannot be understood, with the reason.
+        conflicts: Machines of which several copies were found, with a sentence naming them.
+        server_time_ms: The storage's own clock, for a storage with the trait `server_clock`.
+    """
+
+    heartbeats: Mapping[str, Heartbeat]
+    unreadable: Mapping[str, str] = _NOTHING
+    conflicts: Mapping[str, str] = _NOTHING
+    server_time_ms: int | None = None
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Where heartbeats live. Every method may be called from any thread."""
+
+    @property
+    def traits(self) -> StorageTraits:
+        """What this storage can and cannot promise."""
+        ...
+
+    def put(self, heartbeat: Heartbeat) -> Heartbeat:
+        """Store a heartbeat unless a newer one, by `Heartbeat.order`, is stored already.
+
+        Returns:
+            What is stored now: `heartbeat` itself, or the newer record it met.
+
+        Raises:
+            StorageUnavailableError: It is not stored.
+        """
+        ...
+
+    def load(self) -> Snapshot:
+        """Read everything. Never writes, never deletes, never fails because of one bad record.
+
+        Raises:
+            StorageUnavailableError: The storage as a whole cannot be read.
+        """
+        ...
+
+    def remove(self, machine_id: str) -> bool:
+        """Forget a machine; true if it was there. Final until it beats again."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held. Safe to call twice; every other method raises `StorageClosedError` afterwards."""
+        ...
+
+
+@runtime_checkable
+class RecordLookup(Protocol):
+    """Ability: read one machine's record without reading the fleet."""
+
+    def get(self, machine_id: str) -> Heartbeat | None:
+        """The stored record, or ``None`` if there is none that can be read."""
+        ...
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class LedgerEntry:
+    """What was announced last about a machine, and on what evidence.
+
+    Attributes:
+        machine_id: The machine.
+        status: The status announced; ``unknown`` once it was removed.
+        event_id: Id of the transition that announced it; compare-and-set works on this.
+        reason: Reason of that transition.
+        since_ms: When the status began (`Transition.occurred_at`).
+        episode: The silence it belongs to, while one lasts.
+        incarnation: Life number of the record behind it.
+        seq: Beat number of the record behind it.
+    """
+
+    machine_id: str
+    status: MachineStatus
+    event_id: str
+    reason: Reason
+    since_ms: int
+    episode: str | None = None
+    incarnation: int = 0
+    seq: int = 0
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Move:
+    """A proposed change of one ledger entry.
+
+    Attributes:
+        expected: `LedgerEntry.event_id` of the entry to replace, or ``None`` if there must be none.
+        entry: The new entry.
+        transition: The event that announces it.
+        owner: Who delivers the event; see `SharedLedger.undelivered`.
+    """
+
+    expected: str | None
+    entry: LedgerEntry
+    transition: Transition
+    owner: str
+
+
+@runtime_checkable
+class SharedLedger(Protocol):
+    """Ability: compare-and-set of what was announced, exactly once among all processes that use the storage."""
+
+    def read_ledger(self) -> Mapping[str, LedgerEntry]:
+        """Every entry, by machine id. The mapping never changes after it was returned."""
+        ...
+
+    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
+        """Make each move whose `expected` still holds, keep its transition for delivery, return the moves made.
+
+        Raises:
+            StorageUnavailableError: No move was made.
+        """
+        ...
+
+    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+        """Committed transitions not yet marked delivered whose owner is `owner` or does not live any more.
+
+        Those of a dead owner belong to `owner` from now on. In the order of their commit.
+        """
+        ...
+
+    def delivered(self, ids: Sequence[str]) -> None:
+        """Mark transitions as delivered; unknown ids are ignored."""
+        ...
+
+
+@runtime_checkable
+class EventLog(Protocol):
+    """Ability: a durable, bounded history of transitions. A transition that was committed is in the history."""
+
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
+        """Transitions in the order of their commit, of one machine or all, detected at or after `since_ms`."""
+        ...
+
+
+@runtime_checkable
+class ServiceConfigStore(Protocol):
+    """Ability: keep the configuration a service runs with where people and tools can read it."""
+
+    def save_service(self, record: Mapping[str, Any]) -> None:
+        """Replace the stored record (a JSON object)."""
+        ...
+
+    def load_service(self) -> dict[str, Any] | None:
+        """The stored record, or ``None``."""
+        ...
