@@ -13,7 +13,7 @@ from attrs import field
 from pendulum import DateTime, Duration
 
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit._times import to_datetime, to_duration
+from heartbeat_kit._times import optional_datetime, to_datetime, to_duration
 
 __all__ = ["Basis", "Reason", "Transition", "event_id"]
 
@@ -99,7 +99,7 @@ class Transition:
     @property
     def last_heartbeat(self) -> DateTime | None:
         """The sender's last stamp, UTC."""
-        return None if self.last_heartbeat_ms is None else to_datetime(self.last_heartbeat_ms)
+        return optional_datetime(self.last_heartbeat_ms)
 
     @property
     def offline_duration(self) -> Duration | None:

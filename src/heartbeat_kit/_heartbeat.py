@@ -15,7 +15,7 @@ from pendulum import DateTime, Duration
 
 from heartbeat_kit import _metadata
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit._times import MAX_MS, MIN_MS, epoch_ms, span_ms, to_datetime, to_duration
+from heartbeat_kit._times import MAX_MS, MIN_MS, epoch_ms, optional_datetime, span_ms, to_datetime, to_duration
 from heartbeat_kit.errors import InvalidHeartbeatError
 
 __all__ = ["Heartbeat"]
@@ -137,7 +137,7 @@ class Heartbeat:
     @property
     def left_at(self) -> DateTime | None:
         """When the machine said goodbye, UTC."""
-        return None if self.left_at_ms is None else to_datetime(self.left_at_ms)
+        return optional_datetime(self.left_at_ms)
 
     @property
     def interval(self) -> Duration:

@@ -50,6 +50,11 @@ def to_datetime(ms: int) -> pendulum.DateTime:
     return pendulum.instance(moment, tz=pendulum.UTC)
 
 
+def optional_datetime(ms: int | None) -> pendulum.DateTime | None:
+    """`to_datetime` where there may be no time."""
+    return None if ms is None else to_datetime(ms)
+
+
 def to_duration(ms: int) -> pendulum.Duration:
     """The `pendulum.Duration` of a millisecond count."""
     return pendulum.duration(milliseconds=ms)

@@ -8,6 +8,7 @@ from heartbeat_kit.storage._protocol import (
     EventLog,
     LedgerEntry,
     Move,
+    Observation,
     RecordLookup,
     ServiceConfigStore,
     SharedLedger,
@@ -15,17 +16,26 @@ from heartbeat_kit.storage._protocol import (
     Storage,
     StorageTraits,
 )
+from heartbeat_kit.storage._registry import open_storage
+from heartbeat_kit.storage.json_file import JsonFileStorage
+from heartbeat_kit.storage.local_ledger import LocalLedger
 from heartbeat_kit.storage.memory import MemoryStorage
+from heartbeat_kit.storage.shared_folder import SharedFolderStorage
 
 __all__ = [
     "EventLog",
+    "JsonFileStorage",
     "LedgerEntry",
+    "LocalLedger",
     "MemoryStorage",
     "Move",
+    "Observation",
     "RecordLookup",
     "ServiceConfigStore",
+    "SharedFolderStorage",
     "SharedLedger",
     "Snapshot",
     "Storage",
     "StorageTraits",
+    "open_storage",
 ]

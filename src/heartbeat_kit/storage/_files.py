@@ -22,6 +22,8 @@ TEMP_PREFIX: Final = ".hbk-"
 _STALE_TEMP_NS: Final = 3_600 * 1_000_000_000
 _ATTEMPTS: Final = 6
 _counter = itertools.count()
+_TOKEN: Final = os.urandom(4).hex()
+"""Hosts that share a folder may share a process id, and in containers most do."""
 
 
 class Signature(NamedTuple):
@@ -47,7 +49,7 @@ def replace_file(path: str, data: bytes, *, durable: bool, mode: int = 0o666) ->
         OSError: Nothing changed at `path`.
     """
     directory, _ = os.path.split(path)
-    temp = os.path.join(directory, f"{TEMP_PREFIX}{os.getpid()}-{next(_counter)}.tmp")
+    temp = os.path.join(directory, f"{TEMP_PREFIX}{_TOKEN}-{os.getpid()}-{next(_counter)}.tmp")
     try:
         handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CLOEXEC | _BINARY, mode)
         try:

@@ -26,6 +26,7 @@ __all__ = [
     "EventLog",
     "LedgerEntry",
     "Move",
+    "Observation",
     "RecordLookup",
     "ServiceConfigStore",
     "SharedLedger",
@@ -183,6 +184,21 @@ class Move:
     entry: LedgerEntry
     transition: Transition
     owner: str
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Observation:
+    """When an observer saw a record rise.
+
+    Attributes:
+        incarnation: Life number of the record.
+        seq: Beat number of the record.
+        seen_ms: The observer's own wall clock at that moment, epoch milliseconds.
+    """
+
+    incarnation: int
+    seq: int
+    seen_ms: int
 
 
 @runtime_checkable

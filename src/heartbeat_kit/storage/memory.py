@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from heartbeat_kit._events import Transition
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit.errors import StorageClosedError
+from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER
 from heartbeat_kit.storage._protocol import LedgerEntry, Move, Snapshot, StorageTraits
 
 __all__ = ["MemoryStorage"]
@@ -47,8 +47,7 @@ class MemoryStorage:
         )
         self._lock = threading.Lock()
         self._heartbeats: dict[str, Heartbeat] = {}
-        self._ledger: Mapping[str, LedgerEntry] = MappingProxyType({})
-        self._outbox: dict[str, Move] = {}
+        self._ledger = EMPTY_LEDGER
         self._history: deque[Transition] = deque(maxlen=_HISTORY)
         self._service: dict[str, Any] | None = None
         self._closed = False
@@ -87,33 +86,24 @@ class MemoryStorage:
     def read_ledger(self) -> Mapping[str, LedgerEntry]:
         """What was announced last about each machine."""
         with self._open():
-            return self._ledger
+            return self._ledger.entries
 
     def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
         """Make the moves whose expectation holds; return them."""
         with self._open():
-            entries = dict(self._ledger)
-            won = []
-            for move in moves:
-                current = entries.get(move.entry.machine_id)
-                if (current.event_id if current else None) == move.expected:
-                    entries[move.entry.machine_id] = move.entry
-                    self._outbox[move.transition.id] = move
-                    self._history.append(move.transition)
-                    won.append(move)
-            self._ledger = MappingProxyType(entries)
-            return tuple(won)
+            self._ledger, won = self._ledger.apply(moves)
+            self._history.extend(move.transition for move in won)
+            return won
 
     def undelivered(self, owner: str) -> tuple[Transition, ...]:
         """Transitions that `owner` committed and has not marked delivered; in one process no other owner is dead."""
         with self._open():
-            return tuple(move.transition for move in self._outbox.values() if move.owner == owner)
+            return self._ledger.undelivered(owner)
 
     def delivered(self, ids: Sequence[str]) -> None:
         """Mark transitions as delivered."""
         with self._open():
-            for event in ids:
-                self._outbox.pop(event, None)
+            self._ledger = self._ledger.delivered(ids)
 
     def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
         """The last 10,000 transitions, oldest first, of one machine or all, detected at or after `since_ms`."""

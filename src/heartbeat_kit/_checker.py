@@ -1,0 +1,113 @@
+"""`Checker`: lets one look at a time happen, answers from a fresh one, and delivers what it announced.
+
+Owns the lock of looking, the last report and its freshness, and the translation of a storage's bugs into typed errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+import attrs
+
+from heartbeat_kit._beater import Beater
+from heartbeat_kit._clock import Clock
+from heartbeat_kit._dispatcher import Dispatcher
+from heartbeat_kit._models import FleetState, ObserverHealth
+from heartbeat_kit._results import CheckReport
+from heartbeat_kit._watcher import Watcher
+from heartbeat_kit.errors import HeartbeatCheckError, HeartbeatKitError, HeartbeatStateError
+
+__all__ = ["Checker"]
+
+_log = logging.getLogger("heartbeat_kit")
+
+
+class Checker:
+    """The looks of one service.
+
+    Args:
+        watcher: Looks.
+        dispatcher: Delivers.
+        clock: For the age of the last report.
+    """
+
+    def __init__(self, watcher: Watcher, dispatcher: Dispatcher, clock: Clock) -> None:
+        self.watcher = watcher
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._last: tuple[int, CheckReport] | None = None
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+
+    def check(self, own: Beater | None, *, late_ms: int = 0, fresh_ms: int = 0) -> CheckReport:
+        """Look, or answer with the last look if it is younger than `fresh_ms`; deliver outside the lock.
+
+        Raises:
+            HeartbeatCheckError: The storage broke its contract.
+        """
+        with self._guarded():
+            report = self._fresh(fresh_ms)
+            if report is None:
+                try:
+                    report = self.watcher.check(own, late_ms)
+                except HeartbeatKitError:
+                    raise
+                except Exception as error:
+                    raise HeartbeatCheckError(f"the check failed: {type(error).__name__}: {error}") from error
+                self._last = (self._clock.now().mono_ms, report)
+        self._dispatcher.deliver(len(report.transitions))
+        return report
+
+    def look(self, own: Beater | None, late_ms: int) -> None:
+        """A background look: nothing is raised, the next one tries again."""
+        try:
+            self.check(own, late_ms=late_ms)
+        except Exception:  # noqa: BLE001 - the loop goes on
+            _log.exception("a background look failed; the next one tries again")
+
+    def state(self, own: Beater | None) -> FleetState:
+        """Look without announcing.
+
+        Raises:
+            HeartbeatStateError: The storage broke its contract.
+        """
+        with self._guarded():
+            try:
+                return self.watcher.state(own)
+            except HeartbeatKitError:
+                raise
+            except Exception as error:
+                raise HeartbeatStateError(f"the state cannot be read: {type(error).__name__}: {error}") from error
+
+    def forget(self, machine_id: str) -> None:
+        """A machine was removed by this service."""
+        with self._guarded():
+            self.watcher.forget(machine_id)
+            self._last = None
+
+    def remember(self) -> bool:
+        """Store what was observed for the next run; true if it is there."""
+        with self._guarded():
+            return self.watcher.remember()
+
+    def expire(self) -> None:
+        """The next check looks, however fresh the last one is."""
+        self._last = None
+
+    def _fresh(self, fresh_ms: int) -> CheckReport | None:
+        last = self._last
+        if last is None or self._clock.now().mono_ms - last[0] >= fresh_ms:
+            return None
+        report = last[1]
+        if report.observer.health is not ObserverHealth.OK:
+            return None
+        return attrs.evolve(
+            report, newly_offline=(), newly_online=(), newly_warning=(), newly_registered=(), transitions=()
+        )
+
+    def _guarded(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a fork: another thread of the parent may have held the lock
+            self._pid, self._lock = os.getpid(), threading.Lock()
+        return self._lock

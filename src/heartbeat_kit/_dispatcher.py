@@ -1,0 +1,161 @@
+"""`Dispatcher`: brings committed events to the listeners, each once, whatever a listener does.
+
+Owns subscriptions and the order persist → deliver → mark delivered. Must not know how an event came about.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.errors import InvalidConfigurationError, StorageError
+from heartbeat_kit.storage import SharedLedger
+
+__all__ = ["Dispatcher", "Listener", "Subscription"]
+
+Listener = Callable[[Transition], Any]
+Target = MachineStatus | type | None
+_log = logging.getLogger("heartbeat_kit")
+_BATCH: Final = 32
+"""Events delivered between two writes of "delivered": at most so many are delivered again after a crash."""
+
+
+class Subscription:
+    """One listener's interest; close it, or use it as a context manager, to end it."""
+
+    def __init__(self, dispatcher: Dispatcher, listener: Listener, to: Target) -> None:
+        self._dispatcher = dispatcher
+        self.listener = listener
+        self.to = to
+
+    def wants(self, event: Transition) -> bool:
+        """Whether the event is of the kind or leads to the status that was subscribed to.
+
+        A first registration leads to online but nobody came back: only listeners of all transitions hear of it.
+        """
+        if isinstance(self.to, MachineStatus):
+            return event.after is self.to and event.reason not in (Reason.FIRST_SEEN, Reason.REMOVED)
+        return self.to is None or isinstance(event, self.to)
+
+    def close(self) -> None:
+        """Stop listening. Safe to call twice."""
+        self._dispatcher.drop(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Subscription {getattr(self.listener, '__qualname__', self.listener)!s} to {self.to or 'everything'}>"
+
+
+class Dispatcher:
+    """The listeners of one service.
+
+    Args:
+        ledger: Where committed events wait until they are delivered.
+        owner: The name under which this service commits them.
+    """
+
+    def __init__(self, ledger: SharedLedger, owner: str) -> None:
+        self._ledger = ledger
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._under_way: set[str] = set()
+        self._unmarked: list[str] = []
+        self._looked = False
+
+    def subscribe(self, listener: Listener, to: Target) -> Subscription:
+        """Call `listener(event)` for every event that fits.
+
+        Raises:
+            InvalidConfigurationError: The listener cannot be called, or `to` is neither a status nor an event class.
+        """
+        if not callable(listener):
+            raise InvalidConfigurationError(f"the listener is {listener!r}: expected something to call with an event")
+        if isinstance(to, str) and not isinstance(to, MachineStatus):
+            try:
+                to = MachineStatus(to)
+            except ValueError as error:
+                known = ", ".join(MachineStatus)
+                raise InvalidConfigurationError(f"to={to!r} is no status: expected one of {known}") from error
+        if to is not None and not isinstance(to, MachineStatus | type):
+            raise InvalidConfigurationError(f"to={to!r}: expected a MachineStatus, an event class or None")
+        subscription = Subscription(self, listener, to)
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+        return subscription
+
+    def drop(self, subscription: Subscription) -> None:
+        """End a subscription."""
+        with self._lock:
+            self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+
+    def deliver(self, committed: int) -> None:
+        """Deliver what waits: events just committed, and at the first call what an earlier run left behind.
+
+        Args:
+            committed: How many events were committed since the last call; with none there is nothing to read.
+        """
+        if not committed and self._looked:
+            return
+        if self._unmarked:
+            self._mark()
+        try:
+            waiting = self._ledger.undelivered(self._owner)
+        except StorageError as error:
+            _log.warning("the events that wait for delivery cannot be read, the next check tries again: %s", error)
+            self._looked = False
+            return
+        self._looked = True
+        with self._lock:  # another thread may be delivering some of these right now
+            mine = [event for event in waiting if event.id not in self._under_way]
+            self._under_way.update(event.id for event in mine)
+        try:
+            while mine:
+                self._deliver_batch(mine[:_BATCH])
+                del mine[:_BATCH]
+        except BaseException:  # a listener ended the thread: what it did not finish waits for the next check
+            self._looked = False
+            with self._lock:
+                self._under_way.difference_update(event.id for event in mine if event.id not in self._unmarked)
+            raise
+
+    def _deliver_batch(self, events: list[Transition]) -> None:
+        try:
+            for event in events:
+                self._call_listeners(event)
+                self._unmarked.append(event.id)
+        finally:
+            self._mark()
+
+    def _mark(self) -> None:
+        """Mark what was delivered. While that fails the ids stay under way here, so nobody is called twice."""
+        with self._lock:
+            ids = list(self._unmarked)
+        try:
+            self._ledger.delivered(ids)
+        except StorageError as error:
+            self._looked = False
+            _log.warning("%d events were delivered, marking them so failed and is tried again: %s", len(ids), error)
+            return
+        with self._lock:
+            self._unmarked = [event for event in self._unmarked if event not in ids]
+            self._under_way.difference_update(ids)
+
+    def _call_listeners(self, event: Transition) -> None:
+        called: list[Listener] = []
+        for subscription in self._subscriptions:
+            if subscription.wants(event) and subscription.listener not in called:
+                called.append(subscription.listener)
+                try:
+                    subscription.listener(event)
+                except Exception:  # noqa: BLE001 - one listener must not silence another
+                    _log.exception("a listener raised on transition %s (%r); the others are called", event.id, event)

@@ -1,0 +1,70 @@
+"""A verdict in words: `MachineState.explain()`.
+
+Owns the sentences. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heartbeat_kit._events import Basis
+from heartbeat_kit._times import to_iso
+
+if TYPE_CHECKING:
+    from heartbeat_kit._models import MachineState
+
+__all__ = ["explain"]
+
+_BASIS = {
+    Basis.OBSERVER: "measured on {observer}'s own clock since it saw the record rise",
+    Basis.STAMP: "measured from the stored stamp, which is made by a clock {observer} shares",
+    Basis.LEDGER: "measured from what an earlier run of {observer} noted",
+    Basis.SENDER: "suggested only by the sender's own stamp, not confirmed by {observer} yet, so nothing is announced",
+}
+_REASONS = {
+    "beating": "it beats",
+    "silent": "it is silent",
+    "left": "it said goodbye",
+    "unreadable": "its record cannot be read, and the last one that could is what counts",
+    "absent": "its record is not there at the moment, and the last one seen is what counts",
+    "never_seen": "no readable record of it was ever seen",
+    "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
+    "unconfirmed": "more looks must agree before its status moves",
+    "settling": "it has not beaten since the observer was disturbed, and is given time to",
+}
+
+
+def explain(state: MachineState) -> str:
+    """One paragraph: what is believed, why, on whose clock, and what comes next."""
+    basis = _BASIS[state.basis].format(observer=state.observer)
+    parts = [f"{state.machine_id} is {state.status} because {_REASONS[state.reason]}."]
+    if state.heartbeat is not None:
+        beat = state.heartbeat
+        parts.append(
+            f"Its last heartbeat is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.last_heartbeat_ms)}; "
+            f"a silence of {_span(state.age_ms)}, {basis}."
+        )
+        parts.append(
+            f"It promises a beat every {_span(beat.interval_ms)} and may be silent for {_span(state.timeout_ms)} "
+            f"before a warning, twice that before it is offline; {state.missed_heartbeats} beats are missing."
+        )
+    if state.since_ms is not None:
+        parts.append(f"It has been {state.status} since {to_iso(state.since_ms)}.")
+    if state.next_deadline_ms is not None:
+        parts.append(f"If it stays silent its status worsens at {to_iso(state.next_deadline_ms)}.")
+    if state.unreadable:
+        parts.append(f"Its record: {state.unreadable}.")
+    if state.identity_conflict:
+        parts.append(f"Identity conflict: {state.identity_conflict}.")
+    stale = "; it is blind now, so this is what it knew before" if state.stale else ""
+    parts.append(f"Seen by {state.observer} at {to_iso(state.retrieved_at_ms)}{stale}.")
+    return " ".join(parts)
+
+
+def _span(ms: int) -> str:
+    sign, seconds = ("-" if ms < 0 else ""), abs(ms) / 1000
+    if seconds < 120:
+        return f"{sign}{seconds:g} s"
+    if seconds < 7_200:
+        return f"{sign}{seconds / 60:.1f} min"
+    return f"{sign}{seconds / 3600:.1f} h"

@@ -1,0 +1,98 @@
+"""One running service per machine and storage on a host.
+
+Owns the local state directory of a service and the lock that makes it single. The lock is on local disk, never in the
+shared folder, and the kernel frees it when its holder dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from heartbeat_kit.errors import HeartbeatStartError, ServiceAlreadyRunningError
+from heartbeat_kit.storage import Storage
+
+__all__ = ["InstanceLock", "state_directory"]
+
+_running: set[tuple[int, int, str]] = set()
+"""Services of this process on storages no other process can see: (pid, id of the storage object, machine)."""
+_running_lock = threading.Lock()
+
+
+def state_directory(state_dir: str | os.PathLike[str] | None, storage: Storage, machine_id: str) -> Path:
+    """Where a service keeps its lock and its ledger: one folder for each machine and storage, on local disk.
+
+    Args:
+        state_dir: The root, by default the user's state directory as the platform has it.
+        storage: Its `location` tells storages apart.
+        machine_id: Its observer.
+    """
+    root = platformdirs.user_state_path("heartbeat_kit") if state_dir is None else Path(state_dir)
+    place = storage.traits.location or f"{type(storage).__module__}.{type(storage).__qualname__}"
+    return root / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:16] / machine_id
+
+
+class InstanceLock:
+    """Held while a service runs.
+
+    Args:
+        directory: The service's state directory.
+        storage: What it beats into.
+        machine_id: As whom.
+    """
+
+    def __init__(self, directory: Path, storage: Storage, machine_id: str) -> None:
+        self._machine_id = machine_id
+        self._path = directory / "service.lock" if storage.traits.cross_process else None
+        self._key = (id(storage), machine_id)
+        self._held: FileLock | tuple[int, int, str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ServiceAlreadyRunningError: Another service of this machine and storage holds it.
+            HeartbeatStartError: The lock file cannot be made.
+        """
+        if self._path is None:
+            key = (os.getpid(), *self._key)
+            with _running_lock:
+                if key in _running:
+                    raise self._already_running("in this process")
+                _running.add(key)
+            self._held = key
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FileLock(self._path, timeout=0, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+            lock.acquire()
+        except Timeout as error:
+            raise self._already_running(f"on this host (lock {self._path})") from error
+        except OSError as error:
+            raise HeartbeatStartError(
+                f"the lock file {self._path} cannot be made ({error.strerror or error}): pass a state_dir "
+                "on a local disk that can be written",
+                machine_id=self._machine_id,
+            ) from error
+        self._held = lock
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+        held, self._held = self._held, None
+        if isinstance(held, tuple):
+            with _running_lock:
+                _running.discard(held)
+        elif held is not None:
+            held.release()
+
+    def _already_running(self, where: str) -> ServiceAlreadyRunningError:
+        return ServiceAlreadyRunningError(
+            f"a service for {self._machine_id!r} and this storage already runs {where}: stop it first, or use another "
+            "machine_id",
+            machine_id=self._machine_id,
+        )

@@ -1,0 +1,14 @@
+"""The observer: (what I knew, what the storage holds, an instant) → (what I know, what to announce).
+
+Owns every decision about presence. Pure: it reads no clock, touches no storage, calls nobody. One noun a file:
+`_timing` (the numbers in force), `_known` (memory), `_sighting` (whose clock), `_guard` (when not to judge),
+`_verdict` (what a silence means), `_announce` (what to say), `_rivals` (two hosts under one id), `_look` (one pass),
+`_views` (what people see).
+"""
+
+from heartbeat_kit._observer._known import Known, Memory
+from heartbeat_kit._observer._look import Look, look
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._observer._views import fleet_state
+
+__all__ = ["Known", "Look", "Memory", "Timing", "fleet_state", "look"]

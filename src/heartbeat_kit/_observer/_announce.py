@@ -1,0 +1,176 @@
+"""What to announce: from a verdict and the ledger's entry to the moves that bring the ledger up to date.
+
+Owns the ids, reasons and times of transitions. Ids are made of evidence alone: a silence is named by the last beat
+before it, a return by the event it ends. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis, Reason, Transition, event_id
+from heartbeat_kit._observer._known import Known
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._observer._verdict import deadlines
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Move
+
+__all__ = ["Announcer"]
+
+_SILENT = (MachineStatus.WARNING, MachineStatus.OFFLINE)
+
+
+class Announcer(NamedTuple):
+    """Makes the moves of one look.
+
+    Attributes:
+        observer: The machine id that signs them.
+        owner: Who delivers them.
+        timing: The numbers in force.
+        now: The instant of the look.
+        offset_ms: Wall minus monotonic.
+    """
+
+    observer: str
+    owner: str
+    timing: Timing
+    now: Instant
+    offset_ms: int
+
+    def moves(self, machine_id: str, known: Known, entry: LedgerEntry | None) -> list[Move]:
+        """The moves from `entry` to the verdict of `known`: none, one, or a return and the silence after it."""
+        verdict = known.verdict
+        if verdict is None or verdict is MachineStatus.UNKNOWN:
+            return []
+        made: list[Move] = []
+        if entry is not None and entry.status in _SILENT and known.heartbeat is not None:
+            rose = known.heartbeat.order > (entry.incarnation, entry.seq)
+            if verdict is MachineStatus.ONLINE or (rose and self.timing.confirm_online == 1):
+                made.append(self._returned(machine_id, known, entry))
+                entry = made[-1].entry
+        if verdict is MachineStatus.ONLINE:
+            if entry is None or entry.status is MachineStatus.UNKNOWN:
+                made.append(self._first_seen(machine_id, known, entry))
+        elif entry is None or entry.status is not verdict:
+            made.append(self._silent(machine_id, known, entry, verdict))
+        return made
+
+    def removed(self, machine_id: str, known: Known, entry: LedgerEntry) -> Move:
+        """The move that says a machine's record was removed; its entry stays as a tombstone."""
+        incarnation, seq = _order(known, entry)
+        return self._move(
+            machine_id,
+            known,
+            entry,
+            LedgerEntry(
+                machine_id=machine_id,
+                status=MachineStatus.UNKNOWN,
+                event_id=event_id(machine_id, "removed", incarnation, seq),
+                reason=Reason.REMOVED,
+                since_ms=self.now.wall_ms,
+                incarnation=incarnation,
+                seq=seq,
+            ),
+        )
+
+    def _first_seen(self, machine_id: str, known: Known, entry: LedgerEntry | None) -> Move:
+        incarnation, seq = _order(known, entry)
+        since = known.heartbeat.first_seen_ms if known.heartbeat else 0
+        evidence = entry.event_id if entry is not None else since
+        return self._move(
+            machine_id,
+            known,
+            entry,
+            LedgerEntry(
+                machine_id=machine_id,
+                status=MachineStatus.ONLINE,
+                event_id=event_id(machine_id, "online", evidence),
+                reason=Reason.FIRST_SEEN,
+                since_ms=self._wall(known.silence_ms),
+                incarnation=incarnation,
+                seq=seq,
+            ),
+        )
+
+    def _returned(self, machine_id: str, known: Known, entry: LedgerEntry) -> Move:
+        incarnation, seq = _order(known, entry)
+        since = self._wall(known.silence_ms)
+        offline = entry.status is MachineStatus.OFFLINE
+        return self._move(
+            machine_id,
+            known,
+            entry,
+            LedgerEntry(
+                machine_id=machine_id,
+                status=MachineStatus.ONLINE,
+                event_id=event_id(machine_id, entry.event_id),
+                reason=Reason.RETURNED,
+                since_ms=since,
+                episode=entry.episode,
+                incarnation=incarnation,
+                seq=seq,
+            ),
+            offline_ms=max(since - entry.since_ms, 0) if offline else None,
+        )
+
+    def _silent(self, machine_id: str, known: Known, entry: LedgerEntry | None, verdict: MachineStatus) -> Move:
+        incarnation, seq = _order(known, entry)
+        left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
+        warning, offline = deadlines(known, self.timing)
+        since = known.silence_ms if left else (offline if verdict is MachineStatus.OFFLINE else warning)
+        return self._move(
+            machine_id,
+            known,
+            entry,
+            LedgerEntry(
+                machine_id=machine_id,
+                status=verdict,
+                event_id=event_id(machine_id, verdict, incarnation, seq),
+                reason=Reason.LEFT if left else Reason.SILENT,
+                since_ms=self._wall(since),
+                episode=event_id(machine_id, "silence", incarnation, seq),
+                incarnation=incarnation,
+                seq=seq,
+            ),
+        )
+
+    def _move(
+        self,
+        machine_id: str,
+        known: Known,
+        before: LedgerEntry | None,
+        after: LedgerEntry,
+        *,
+        offline_ms: int | None = None,
+    ) -> Move:
+        return Move(
+            expected=before.event_id if before else None,
+            entry=after,
+            owner=self.owner,
+            transition=Transition(
+                id=after.event_id,
+                machine_id=machine_id,
+                before=before.status if before else MachineStatus.UNKNOWN,
+                after=after.status,
+                reason=after.reason,
+                observer=self.observer,
+                occurred_at=after.since_ms,
+                detected_at=self.now.wall_ms,
+                last_heartbeat=known.heartbeat.last_heartbeat_ms if known.heartbeat else None,
+                incarnation=after.incarnation,
+                seq=after.seq,
+                episode=after.episode,
+                offline_duration=offline_ms,
+                basis=Basis.OBSERVER if known.basis is Basis.SENDER else known.basis,
+            ),
+        )
+
+    def _wall(self, mono_ms: int) -> int:
+        return mono_ms + self.offset_ms
+
+
+def _order(known: Known, entry: LedgerEntry | None) -> tuple[int, int]:
+    if known.heartbeat is not None:
+        return known.heartbeat.order
+    return (entry.incarnation, entry.seq) if entry else (0, 0)

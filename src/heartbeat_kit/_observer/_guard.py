@@ -1,0 +1,85 @@
+"""When an observer must not judge: it stalled, it slept, its clock was set, or it could not see.
+
+Owns the detection of a disruption and what it costs: the time lost moves every deadline out, and a settle period
+keeps the verdict on what had not changed. After Lifeguard (Dadgar, Phillips, Currey 2018), whose point is that a
+slow observer is the commonest source of false positives. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import attrs
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._observer._known import Known, Memory
+from heartbeat_kit._observer._timing import CLOCK_STEP_MS, Timing
+
+__all__ = ["QUIET", "Disruption", "detect", "postpone"]
+
+
+class Disruption(NamedTuple):
+    """What happened to the observer between two looks.
+
+    Attributes:
+        lost_ms: Monotonic time in which it should have looked and did not.
+        settle: Whether what has not changed gets a settle period.
+        clock_step: The two clocks disagree: stamps and wall-clock differences cannot be trusted in this look.
+        stalled: It judges nothing worse in this look and says so.
+        reason: A phrase for people, or empty.
+    """
+
+    lost_ms: int = 0
+    settle: bool = False
+    clock_step: bool = False
+    stalled: bool = False
+    reason: str = ""
+
+
+QUIET = Disruption()
+
+
+def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
+    """Compare this look with the last one.
+
+    Args:
+        memory: With the instants of the last look.
+        now: This look.
+        late_ms: How far a background loop is beyond its plan where that counts as a stall, else 0. Looks on demand
+            may be far apart by design.
+    """
+    if memory.last is None:
+        return QUIET
+    passed = now.mono_ms - memory.last.mono_ms
+    step = now.wall_ms - memory.last.wall_ms - passed
+    if abs(step) > CLOCK_STEP_MS:
+        return Disruption(
+            lost_ms=late_ms if memory.blind_ms is None else passed,
+            settle=True,
+            clock_step=True,
+            stalled=True,
+            reason=f"the wall clock moved {step / 1000:+.1f} s against the monotonic one (a suspend, or a clock set)",
+        )
+    if late_ms > 0:
+        return Disruption(
+            lost_ms=max(late_ms, 0 if memory.blind_ms is None else passed),
+            settle=True,
+            stalled=True,
+            reason=f"this look came {late_ms / 1000:.1f} s later than planned",
+        )
+    if memory.blind_ms is not None:
+        return Disruption(lost_ms=passed, settle=True, reason=f"the storage was out of sight for {passed / 1000:.1f} s")
+    return QUIET
+
+
+def postpone(known: Known, disruption: Disruption, timing: Timing, now: Instant, gap_ms: int) -> Known:
+    """Move the deadlines of a machine whose record did not change out by the time nobody was looking.
+
+    On a medium that delays, at most one timeout of silence counts between two looks (`gap_ms` apart): records may
+    have been on their way all the time.
+    """
+    timeout = timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else timing.heartbeat_ms)
+    uncounted = max(gap_ms - timeout, 0) if timing.delay_ms else 0
+    lost = max(disruption.lost_ms, uncounted)
+    settle = max(known.settle_ms, now.mono_ms + timeout) if disruption.settle else known.settle_ms
+    return attrs.evolve(known, silence_ms=min(known.silence_ms + lost, now.mono_ms), settle_ms=settle)

@@ -1,0 +1,106 @@
+"""What an observer remembers: `Known` about one machine, `Memory` about all.
+
+Owns the shape of the memory. Values only; the rules that change them live in their own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry
+
+__all__ = ["NEVER", "Known", "Memory", "Rival"]
+
+NEVER: Final = 2**62
+"""A monotonic millisecond that does not come."""
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Rival(NamedTuple):
+    """Another host that beat under the same id."""
+
+    host: str
+    flips: int
+    at_ms: int
+
+
+@attrs.frozen(weakref_slot=False)
+class Known:
+    """What is remembered of one machine. All ``…_ms`` without "wall" are on the observer's monotonic axis.
+
+    Attributes:
+        heartbeat: The newest readable record ever seen, or ``None`` if only the ledger or a bad file told of it.
+        basis: Whose clock `silence_ms` rests on.
+        silence_ms: Where the silence began; moves out when time was lost.
+        rose_wall_ms: The observer's wall clock when the record was last seen to rise.
+        verdict: The status this observer holds, or ``None`` before the first judgement.
+        settle_ms: Until then the verdict must not worsen.
+        wake_ms: Nothing about an unchanged record can change before.
+        candidate: A status that waits for more looks to agree.
+        agreed: How many have.
+        unreadable: Why the stored record cannot be read now, or ``None``.
+        absent: No record of it was there at the last look.
+        rival: Another host seen under this id.
+        copies: A sentence about several copies of its record, or ``None``.
+    """
+
+    heartbeat: Heartbeat | None
+    basis: Basis
+    silence_ms: int
+    rose_wall_ms: int
+    verdict: MachineStatus | None = None
+    settle_ms: int = -NEVER
+    wake_ms: int = -NEVER
+    candidate: MachineStatus | None = None
+    agreed: int = 0
+    unreadable: str | None = None
+    absent: bool = False
+    rival: Rival | None = None
+    copies: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Memory:
+    """What is remembered of the fleet between two looks of one process.
+
+    Attributes:
+        known: By machine id.
+        troubled: The machines whose verdict is not online, with the verdict.
+        contested: The identity conflicts in force, with a sentence each.
+        removed: Machines this service removed; nobody is shown them until they beat again.
+        ledger: What was announced, as read at the last look.
+        last: Both clocks at the last look that saw the storage, or ``None``.
+        offset_ms: Wall minus monotonic, fixed so that shown times do not wobble.
+        blind_ms: When looks began to fail, or ``None``.
+    """
+
+    known: Mapping[str, Known] = _EMPTY
+    troubled: Mapping[str, MachineStatus] = _EMPTY
+    contested: Mapping[str, str] = _EMPTY
+    removed: frozenset[str] = frozenset()
+    ledger: Mapping[str, LedgerEntry] = _EMPTY
+    last: Instant | None = None
+    offset_ms: int = 0
+    blind_ms: int | None = None
+
+    def wall(self, mono_ms: int) -> int:
+        """The wall-clock time of a point of the monotonic axis."""
+        return mono_ms + self.offset_ms
+
+    def without(self, machine_id: str) -> Memory:
+        """The memory after this service removed a machine: out of sight at once, announced by the next check."""
+        if machine_id not in self.known:
+            return self
+        return attrs.evolve(
+            self,
+            removed=self.removed | {machine_id},
+            troubled={name: status for name, status in self.troubled.items() if name != machine_id},
+        )

@@ -1,0 +1,148 @@
+"""One look at the fleet: memory and a snapshot in, memory and proposed moves out.
+
+Owns the order of a look. An unchanged record before its deadline costs one dictionary lookup and two comparisons;
+everything else is delegated to the file that owns the rule. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import attrs
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Reason
+from heartbeat_kit._observer._announce import Announcer
+from heartbeat_kit._observer._guard import Disruption, detect
+from heartbeat_kit._observer._known import NEVER, Memory
+from heartbeat_kit._observer._pass import Pass
+from heartbeat_kit._observer._rivals import conflict_sentence
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Move, Observation, Snapshot
+
+__all__ = ["Look", "look"]
+
+_OFFSET_STEP_MS = 1_000
+T = TypeVar("T")
+_NO_OBSERVATIONS: Mapping[str, Observation] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """The outcome of one look.
+
+    Attributes:
+        memory: What is known now.
+        moves: What should be announced.
+        disruption: Why nothing worse may be said in this look, if so.
+    """
+
+    memory: Memory
+    moves: tuple[Move, ...]
+    disruption: Disruption
+
+
+def look(
+    memory: Memory,
+    snapshot: Snapshot,
+    ledger: Mapping[str, LedgerEntry],
+    *,
+    timing: Timing,
+    started: Instant,
+    finished: Instant,
+    observer: str,
+    owner: str = "",
+    late_ms: int = 0,
+    count: bool = True,
+    observations: Mapping[str, Observation] = _NO_OBSERVATIONS,
+) -> Look:
+    """Look once.
+
+    Args:
+        memory: What was known.
+        snapshot: What the storage holds.
+        ledger: What was announced.
+        timing: The numbers in force.
+        started: Both clocks before the snapshot was taken; silence is judged at this instant.
+        finished: Both clocks after it; proof of life is dated by this one, so a slow load makes nobody look older.
+        observer: The machine id of the observer.
+        owner: Who delivers the events.
+        late_ms: How late a background loop is where that counts as a stall.
+        count: Whether this look counts towards confirmation; a query does not.
+        observations: What an earlier process of this observer noted.
+    """
+    disruption = detect(memory, started, late_ms)
+    pass_ = Pass(
+        memory=memory,
+        snapshot=snapshot,
+        ledger=ledger,
+        timing=timing,
+        started=started,
+        finished=finished,
+        disruption=disruption,
+        observations=observations,
+        count=count,
+    )
+    pass_.run()
+    offset = memory.offset_ms
+    if memory.last is None or abs(started.wall_ms - started.mono_ms - offset) > _OFFSET_STEP_MS:
+        offset = started.wall_ms - started.mono_ms
+    announcer = Announcer(observer, owner, timing, started, offset)
+    updates, moves = pass_.updates, []
+    for machine_id in pass_.announceable:
+        made = announcer.moves(machine_id, updates[machine_id], ledger.get(machine_id))
+        if made:
+            updates[machine_id] = attrs.evolve(updates[machine_id], wake_ms=-NEVER)  # until the ledger agrees
+            moves += made
+    for machine_id, known in pass_.gone.items():
+        entry = ledger.get(machine_id)
+        if entry is not None and entry.reason is not Reason.REMOVED:
+            moves.append(announcer.removed(machine_id, known, entry))
+    return Look(
+        memory=attrs.evolve(
+            memory,
+            known=_merged(memory.known, updates, pass_.gone),
+            troubled=_troubled(memory, pass_),
+            contested=_contested(memory, pass_),
+            removed=memory.removed - updates.keys() - pass_.gone.keys() if memory.removed else memory.removed,
+            ledger=ledger,
+            last=started,
+            offset_ms=offset,
+            blind_ms=None,
+        ),
+        moves=tuple(moves),
+        disruption=disruption,
+    )
+
+
+def _troubled(memory: Memory, pass_: Pass) -> Mapping[str, MachineStatus]:
+    verdicts = {name: known.verdict or MachineStatus.UNKNOWN for name, known in pass_.updates.items()}
+    fine = [name for name, verdict in verdicts.items() if verdict is MachineStatus.ONLINE]
+    for name in fine:
+        del verdicts[name]
+    return _merged(memory.troubled, verdicts, [*fine, *pass_.gone])
+
+
+def _contested(memory: Memory, pass_: Pass) -> Mapping[str, str]:
+    sentences, settled = {}, list(pass_.gone)
+    for name, known in pass_.updates.items():
+        sentence = conflict_sentence(known.heartbeat, known.rival, known.copies)
+        if sentence is None:
+            settled.append(name)
+        else:
+            sentences[name] = sentence
+    return _merged(memory.contested, sentences, settled)
+
+
+def _merged(before: Mapping[str, T], changed: Mapping[str, T], dropped: Iterable[str]) -> Mapping[str, T]:
+    """`before` with the changes; itself if there are none, so a quiet look copies nothing."""
+    gone = [name for name in dropped if name in before]
+    if not changed and not gone:
+        return before
+    merged = {**before, **changed}
+    for name in gone:
+        merged.pop(name, None)
+    return merged

@@ -1,0 +1,173 @@
+"""The pass over the machines of one look: who changed, who is new, who cannot be read, who is gone.
+
+Owns the bookkeeping between a snapshot and the memory, and the one loop that must be fast. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis, Reason
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._observer._guard import Disruption, postpone
+from heartbeat_kit._observer._known import NEVER, Known, Memory
+from heartbeat_kit._observer._rivals import seen_host
+from heartbeat_kit._observer._sighting import first_sight, risen
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._observer._verdict import judge
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Observation, Snapshot
+
+__all__ = ["Pass"]
+
+
+class Pass:
+    """One pass; `run()` fills `updates`, `announceable` and `gone`.
+
+    Attributes:
+        updates: What changed in memory, by machine id.
+        announceable: Machines among them whose verdict may be announced.
+        gone: Machines to forget, whose removal is to be announced.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: Memory,
+        snapshot: Snapshot,
+        ledger: Mapping[str, LedgerEntry],
+        timing: Timing,
+        started: Instant,
+        finished: Instant,
+        disruption: Disruption,
+        observations: Mapping[str, Observation],
+        count: bool,
+    ) -> None:
+        self.updates: dict[str, Known] = {}
+        self.announceable: list[str] = []
+        self.gone: dict[str, Known] = {}
+        self._memory = memory
+        self._snapshot = snapshot
+        self._ledger = ledger
+        self._timing = timing
+        self._started = started
+        self._finished = finished
+        self._disruption = disruption
+        self._observations = observations
+        self._count = count
+        self._last = memory.last or started
+        self._gap_ms = started.mono_ms - self._last.mono_ms
+
+    def run(self) -> None:
+        """Visit every machine that may have changed."""
+        memory, snapshot, disruption = self._memory, self._snapshot, self._disruption
+        everybody = disruption.settle or (self._timing.delay_ms > 0 and self._gap_ms > self._timing.timeout_ms)
+        now, get, strangers = self._started.mono_ms, memory.known.get, 0
+        visits = []
+        for machine_id, heartbeat in snapshot.heartbeats.items():  # the hot loop
+            known = get(machine_id)
+            if known is None:
+                strangers += 1
+            elif known.heartbeat is heartbeat and now < known.wake_ms and not everybody:
+                continue
+            visits.append((machine_id, heartbeat))
+        for machine_id, heartbeat in visits:
+            self._present(machine_id, heartbeat, get(machine_id))
+        for machine_id, reason in snapshot.unreadable.items():
+            if machine_id not in snapshot.heartbeats:
+                self._unreadable(machine_id, reason, get(machine_id))
+        for machine_id, sentence in snapshot.conflicts.items():
+            self._copies(machine_id, sentence)
+        if memory.last is None or len(memory.known) > len(snapshot.heartbeats) - strangers:
+            self._missing()
+
+    def _present(self, machine_id: str, heartbeat: Heartbeat, known: Known | None) -> None:
+        entry = self._ledger.get(machine_id)
+        tombstone = entry is not None and entry.reason is Reason.REMOVED
+        before = known.heartbeat if known is not None else None
+        if known is None and entry is not None and tombstone and heartbeat.order <= (entry.incarnation, entry.seq):
+            return  # an old copy of a removed machine's record does not bring it back
+        if known is None or before is None:
+            observation = self._observations.get(machine_id)
+            fresh = first_sight(heartbeat, self._timing, self._started, observation, self._snapshot.server_time_ms)
+            known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)
+        elif heartbeat.order > before.order:
+            known = self._risen(heartbeat, known, before)
+        elif machine_id in self._memory.removed:
+            return
+        else:
+            copies = known.copies if machine_id in self._snapshot.conflicts else None
+            # Of an unchanged record the storage's own object is kept: the hot loop finds it by identity.
+            newest = heartbeat if heartbeat.order == before.order else before
+            unchanged = attrs.evolve(known, heartbeat=newest, absent=False, unreadable=None, copies=copies)
+            known = self._postponed(unchanged)
+        self._judge(machine_id, known)
+
+    def _risen(self, heartbeat: Heartbeat, known: Known, previous: Heartbeat) -> Known:
+        fresh = risen(
+            heartbeat,
+            self._timing,
+            self._last,
+            self._finished,
+            trust_stamp=not self._disruption.clock_step,
+            server_ms=self._snapshot.server_time_ms,
+        )
+        patience = 2 * self._timing.timeout_for(heartbeat.interval_ms) + self._timing.delay_ms
+        return attrs.evolve(
+            fresh,
+            verdict=known.verdict,
+            candidate=known.candidate,
+            agreed=known.agreed,
+            rival=seen_host(previous, heartbeat, known.rival, self._started.mono_ms, patience),
+        )
+
+    def _unreadable(self, machine_id: str, reason: str, known: Known | None) -> None:
+        if known is None:
+            known = self._from_ledger(machine_id)
+        self._judge(machine_id, self._postponed(attrs.evolve(known, unreadable=reason, absent=False)))
+
+    def _copies(self, machine_id: str, sentence: str) -> None:
+        known = self.updates.get(machine_id) or self._memory.known.get(machine_id)
+        if known is not None and known.copies != sentence:
+            self.updates[machine_id] = attrs.evolve(known, copies=sentence, wake_ms=-NEVER)
+
+    def _missing(self) -> None:
+        present = self._snapshot.heartbeats.keys() | self._snapshot.unreadable.keys()
+        absent = {machine_id: known for machine_id, known in self._memory.known.items() if machine_id not in present}
+        if self._memory.last is None:  # this process has not looked before: the ledger knows who else there was
+            for machine_id, entry in self._ledger.items():
+                if machine_id not in present and entry.reason is not Reason.REMOVED:
+                    absent[machine_id] = self._from_ledger(machine_id)
+        for machine_id, known in absent.items():
+            offline = known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER
+            if self._timing.coherent or machine_id in self._memory.removed or (offline and known.absent):
+                self.gone[machine_id] = known
+            else:
+                self._judge(machine_id, self._postponed(attrs.evolve(known, absent=True)))
+
+    def _from_ledger(self, machine_id: str) -> Known:
+        entry = self._ledger.get(machine_id)
+        announced = entry is not None and entry.reason is not Reason.REMOVED
+        return Known(
+            None,
+            Basis.SENDER,
+            self._started.mono_ms,
+            self._started.wall_ms,
+            verdict=entry.status if entry is not None and announced else None,
+        )
+
+    def _postponed(self, known: Known) -> Known:
+        if known.verdict is MachineStatus.OFFLINE:
+            return known
+        if not self._disruption.settle and (self._timing.delay_ms == 0 or self._gap_ms <= self._timing.timeout_ms):
+            return known
+        return postpone(known, self._disruption, self._timing, self._started, self._gap_ms)
+
+    def _judge(self, machine_id: str, known: Known) -> None:
+        judged = judge(known, self._timing, self._started, stalled=self._disruption.stalled, count=self._count)
+        self.updates[machine_id] = judged.known
+        if judged.announce and (known.heartbeat is not None or machine_id in self._ledger):
+            self.announceable.append(machine_id)

@@ -1,0 +1,65 @@
+"""Whose clock measures a silence: what a record tells at first sight, and what its rise tells.
+
+Owns the four rules of `docs/concepts/whose-clock`. A sender's clock is believed only where it is our own. Pure.
+"""
+
+from __future__ import annotations
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._observer._known import Known
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit.storage import Observation
+
+__all__ = ["first_sight", "risen"]
+
+
+def first_sight(
+    heartbeat: Heartbeat,
+    timing: Timing,
+    started: Instant,
+    observation: Observation | None,
+    server_ms: int | None,
+) -> Known:
+    """A record this process sees for the first time.
+
+    Writers that share our clock are judged by their stamp. Other hosts' records are judged by what an earlier
+    process of this observer noted, if it noted this very record; otherwise the silence begins now and the stamp is
+    only shown. A stamp from the future proves nothing in either case.
+    """
+    timeout = timing.timeout_for(heartbeat.interval_ms)
+    wall = started.wall_ms if server_ms is None else server_ms
+    if timing.shared_clock:
+        age = wall - heartbeat.last_heartbeat_ms
+        if age > -timeout:
+            silence = started.mono_ms - max(age, 0)
+            return Known(heartbeat, Basis.STAMP, silence, started.wall_ms - max(age, 0))
+    elif observation is not None and (observation.incarnation, observation.seq) == heartbeat.order:
+        # At most one timeout is believed of the time nobody of us was running: what the clock says about it may be
+        # wrong, and on a medium that delays the newer record may not have arrived yet.
+        age = min(max(started.wall_ms - observation.seen_ms, 0), timeout)
+        return Known(heartbeat, Basis.LEDGER, started.mono_ms - age, observation.seen_ms)
+    return Known(heartbeat, Basis.SENDER, started.mono_ms, started.wall_ms)
+
+
+def risen(
+    heartbeat: Heartbeat,
+    timing: Timing,
+    last: Instant,
+    finished: Instant,
+    *,
+    trust_stamp: bool,
+    server_ms: int | None,
+) -> Known:
+    """A record that rose since the last look: proof of life, dated on the observer's own axis.
+
+    The instant *after* the load is taken, so a load that hung makes nobody look older. Where stamps are our own
+    clock's, the stamp narrows it down to the beat itself, between the last look and now.
+    """
+    at = finished.mono_ms
+    if timing.shared_clock and trust_stamp:
+        wall = finished.wall_ms if server_ms is None else server_ms
+        at = max(min(finished.mono_ms - (wall - heartbeat.last_heartbeat_ms), finished.mono_ms), last.mono_ms)
+        return Known(heartbeat, Basis.STAMP, at, finished.wall_ms - (finished.mono_ms - at))
+    return Known(heartbeat, Basis.OBSERVER, at, finished.wall_ms)

@@ -1,0 +1,112 @@
+"""What a silence means now: deadlines, holds, settling and confirmation for one machine.
+
+Owns the step from `Known` to a status. The bands are those of `heartbeat_kit.classify`, shifted once by the medium's
+allowance. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import attrs
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis
+from heartbeat_kit._observer._known import NEVER, Known
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._status import MachineStatus, status_of_age
+
+__all__ = ["Judged", "deadlines", "judge", "shown"]
+
+_SEVERITY: Final = {MachineStatus.ONLINE: 0, MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}
+
+
+class Judged(NamedTuple):
+    """A judgement: the updated memory, and whether its verdict may be announced."""
+
+    known: Known
+    announce: bool
+
+
+def deadlines(known: Known, timing: Timing) -> tuple[int, int]:
+    """When the silence becomes a warning and when it becomes offline, on the monotonic axis."""
+    timeout = timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else timing.heartbeat_ms)
+    warning = known.silence_ms + timeout + timing.delay_ms
+    return warning, warning + timeout
+
+
+def shown(known: Known, timing: Timing, now: Instant) -> MachineStatus:
+    """The status by evidence alone, before confirmation and settling."""
+    if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
+        return MachineStatus.OFFLINE
+    warning, offline = deadlines(known, timing)
+    if known.basis is Basis.SENDER and now.mono_ms < offline:
+        return _by_stamp(known, timing, now)
+    if now.mono_ms < warning:
+        return MachineStatus.ONLINE
+    held = known.unreadable is not None and known.verdict is not MachineStatus.OFFLINE
+    if held and now.mono_ms < offline + timing.hold_ms:
+        return MachineStatus.UNKNOWN
+    return MachineStatus.WARNING if now.mono_ms < offline else MachineStatus.OFFLINE
+
+
+def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: bool) -> Judged:
+    """Judge one machine.
+
+    Args:
+        known: What is remembered of it, this look's record included.
+        timing: The numbers in force.
+        now: The instant to judge at.
+        stalled: The observer may not make anything worse in this look.
+        count: This look counts towards `confirm_offline` and `confirm_online`; a query does not.
+    """
+    known = _grown(known, timing, now)
+    evidence = shown(known, timing, now)
+    previous = known.verdict
+    if previous is None and stalled and _worse(evidence, MachineStatus.ONLINE):
+        # Met first in a look that proves nothing: it gets the settle period that everybody else gets.
+        settle = now.mono_ms + timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else 0)
+        known = attrs.evolve(known, verdict=MachineStatus.UNKNOWN, settle_ms=settle)
+        previous = known.verdict
+    left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
+    if previous is not None and evidence is not previous and not left:
+        if (stalled or now.mono_ms < known.settle_ms) and _worse(evidence, previous):
+            return Judged(attrs.evolve(known, candidate=None, agreed=0, wake_ms=-NEVER), announce=False)
+        needed = timing.confirm_offline if _worse(evidence, previous) else timing.confirm_online
+        agreed = (known.agreed if known.candidate is evidence else 0) + (1 if count else 0)
+        if agreed < needed and (count or needed > 1):
+            return Judged(attrs.evolve(known, candidate=evidence, agreed=agreed, wake_ms=-NEVER), announce=False)
+    judged = attrs.evolve(known, verdict=evidence, candidate=None, agreed=0, wake_ms=_wake(known, timing, evidence))
+    return Judged(judged, announce=evidence is not MachineStatus.UNKNOWN and known.basis is not Basis.SENDER)
+
+
+def _grown(known: Known, timing: Timing, now: Instant) -> Known:
+    """After a whole deadline of its own watching the observer no longer needs the sender's stamp."""
+    if known.basis is Basis.SENDER and (
+        now.mono_ms >= deadlines(known, timing)[1]
+        or (known.heartbeat is not None and known.heartbeat.left_at_ms is not None)
+    ):
+        return attrs.evolve(known, basis=Basis.OBSERVER)
+    return known
+
+
+def _by_stamp(known: Known, timing: Timing, now: Instant) -> MachineStatus:
+    if known.heartbeat is None or known.absent:
+        return known.verdict or MachineStatus.UNKNOWN
+    age = now.wall_ms - known.heartbeat.last_heartbeat_ms
+    timeout = timing.timeout_for(known.heartbeat.interval_ms)
+    return status_of_age(age - timing.delay_ms if age > timing.delay_ms else min(age, 0), timeout)
+
+
+def _worse(status: MachineStatus, than: MachineStatus) -> bool:
+    return _SEVERITY.get(status, 0) > _SEVERITY.get(than, 0)
+
+
+def _wake(known: Known, timing: Timing, verdict: MachineStatus) -> int:
+    """When the verdict on an unchanged record may change next."""
+    if known.unreadable is not None or known.absent or known.basis is Basis.SENDER:
+        return -NEVER
+    warning, offline = deadlines(known, timing)
+    if verdict is MachineStatus.ONLINE:
+        return warning
+    return offline if verdict is MachineStatus.WARNING else NEVER

@@ -1,0 +1,117 @@
+"""What people see: `MachineState` and `FleetState` from what is known.
+
+Owns the derivation of shown times and of the reason code. Pure.
+"""
+
+from __future__ import annotations
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._events import Basis, Reason
+from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState
+from heartbeat_kit._observer._known import Known, Memory
+from heartbeat_kit._observer._rivals import conflict_sentence
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._observer._verdict import deadlines
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry
+
+__all__ = ["fleet_state", "machine_state"]
+
+_SILENT = (MachineStatus.WARNING, MachineStatus.OFFLINE)
+
+
+def fleet_state(
+    memory: Memory, timing: Timing, now: Instant, observer: ObserverState, last_check_ms: int | None
+) -> FleetState:
+    """Everybody, sorted by id; machines this service removed are left out. What a blind observer knows is stale."""
+    stale = observer.health is ObserverHealth.BLIND
+    return FleetState(
+        machines={
+            machine_id: machine_state(
+                machine_id, known, memory=memory, timing=timing, now=now, observer=observer.machine_id, stale=stale
+            )
+            for machine_id, known in sorted(memory.known.items())
+            if machine_id not in memory.removed
+        },
+        observer=observer,
+        retrieved_at=now.wall_ms,
+        last_check=last_check_ms,
+        unreadable={name: known.unreadable for name, known in memory.known.items() if known.unreadable is not None},
+    )
+
+
+def machine_state(
+    machine_id: str, known: Known, *, memory: Memory, timing: Timing, now: Instant, observer: str, stale: bool
+) -> MachineState:
+    """One machine."""
+    heartbeat, status = known.heartbeat, known.verdict or MachineStatus.UNKNOWN
+    entry = memory.ledger.get(machine_id)
+    if entry is not None and not _same_evidence(entry, known, status):
+        entry = None
+    warning_ms, offline_ms = deadlines(known, timing)
+    left = heartbeat is not None and heartbeat.left_at_ms is not None
+    since = {
+        MachineStatus.ONLINE: known.silence_ms,
+        MachineStatus.WARNING: warning_ms,
+        MachineStatus.OFFLINE: offline_ms,
+    }
+    began = memory.wall(known.silence_ms if left else since.get(status, known.silence_ms))
+    began = began if entry is None else entry.since_ms
+    deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
+    warning_since = None
+    if status in _SILENT and not left:
+        warning_since = began if status is MachineStatus.WARNING else began - (offline_ms - warning_ms)
+    age = now.mono_ms - known.silence_ms
+    if known.basis is Basis.SENDER and heartbeat is not None:
+        age = now.wall_ms - heartbeat.last_heartbeat_ms
+    return MachineState(
+        machine_id=machine_id,
+        status=status,
+        heartbeat=heartbeat,
+        basis=known.basis,
+        reason=_reason(known, status, now, timing),
+        observer=observer,
+        retrieved_at=now.wall_ms,
+        age=age,
+        since=began if known.basis is not Basis.SENDER else None,
+        warning_since=warning_since,
+        offline_since=began if status is MachineStatus.OFFLINE else None,
+        timeout=timing.timeout_for(heartbeat.interval_ms if heartbeat else timing.heartbeat_ms),
+        next_deadline=None if deadline is None else memory.wall(max(deadline, known.settle_ms)),
+        clock_skew=None
+        if heartbeat is None or known.basis is not Basis.OBSERVER
+        else heartbeat.last_heartbeat_ms - known.rose_wall_ms,
+        episode=entry.episode if entry is not None and status in _SILENT else None,
+        stale=stale,
+        identity_conflict=conflict_sentence(heartbeat, known.rival, known.copies),
+        unreadable=known.unreadable,
+    )
+
+
+def _same_evidence(entry: LedgerEntry, known: Known, status: MachineStatus) -> bool:
+    if entry.status is not status or entry.reason is Reason.REMOVED:
+        return False
+    return (
+        status is MachineStatus.ONLINE
+        or known.heartbeat is None
+        or known.heartbeat.order == (entry.incarnation, entry.seq)
+    )
+
+
+def _reason(known: Known, status: MachineStatus, now: Instant, timing: Timing) -> str:
+    """The first of these that holds says most."""
+    heartbeat = known.heartbeat
+    future = heartbeat is not None and heartbeat.last_heartbeat_ms - now.wall_ms >= timing.timeout_for(
+        heartbeat.interval_ms
+    )
+    cases = (
+        ("left", heartbeat is not None and heartbeat.left_at_ms is not None),
+        ("unreadable", known.unreadable is not None),
+        ("absent", known.absent),
+        ("never_seen", heartbeat is None),
+        ("future_stamp", known.basis is Basis.SENDER and future),
+        ("unconfirmed", known.basis is Basis.SENDER or known.candidate is not None),
+        ("silent", status in _SILENT),
+        ("settling", now.mono_ms < known.settle_ms and now.mono_ms >= deadlines(known, timing)[0]),
+    )
+    return next((code for code, holds in cases if holds), "beating")

@@ -1,0 +1,76 @@
+"""What a service needs of its arguments, checked before anything else happens.
+
+Owns these checks and the record of a running service. Does no I/O.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from heartbeat_kit._config import HeartbeatConfig
+from heartbeat_kit._results import ServiceStatus
+from heartbeat_kit._times import span_ms, to_iso
+from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.storage import StorageTraits
+
+__all__ = ["require_config", "require_span", "require_storage", "service_record"]
+
+_METHODS = ("put", "load", "remove", "close")
+
+
+def require_storage(storage: Any) -> None:
+    """Refuse what is no `Storage`.
+
+    Raises:
+        InvalidConfigurationError: Names what is missing.
+    """
+    missing = [name for name in _METHODS if not callable(getattr(storage, name, None))]
+    if missing:
+        raise InvalidConfigurationError(
+            f"{type(storage).__name__} is no storage, it lacks {', '.join(f'{name}()' for name in missing)}: pass a "
+            "Storage, for example open_storage('folder:///path')"
+        )
+    if not isinstance(getattr(storage, "traits", None), StorageTraits):
+        raise InvalidConfigurationError(
+            f"{type(storage).__name__} does not declare its traits: give it an attribute traits = StorageTraits(…)"
+        )
+
+
+def require_config(config: Any) -> HeartbeatConfig:
+    """The configuration, or the defaults for None.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if config is None:
+        return HeartbeatConfig()
+    if not isinstance(config, HeartbeatConfig):
+        raise InvalidConfigurationError(f"config is a {type(config).__name__}: expected a HeartbeatConfig or None")
+    return config
+
+
+def require_span(name: str, value: Any) -> int | None:
+    """A positive duration in milliseconds, or None for None.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, timedelta) or span_ms(value) < 1:
+        raise InvalidConfigurationError(f"{name} is {value!r}: expected a positive timedelta or None")
+    return span_ms(value)
+
+
+def service_record(status: ServiceStatus, *, running: bool) -> dict[str, Any]:
+    """What ``heartbeat-service.json`` says of a service, in the reference's words."""
+    config = status.config
+    return {
+        "machineId": status.machine_id,
+        "heartbeatInterval": span_ms(config.heartbeat_interval),
+        "offlineTimeout": span_ms(config.offline_timeout),
+        "autoSyncEnabled": config.auto_sync_enabled,
+        "isRunning": running,
+        "startedAt": None if status.started_at_ms is None else to_iso(status.started_at_ms),
+    }

@@ -1,0 +1,241 @@
+"""`Watcher`: looks at the storage and keeps the observer's memory; the shell around the pure `_observer`.
+
+Owns the order read the clock → load → look → commit, the observer's health, and what its ledger is told. Must not
+know threads or listeners; its caller lets one look at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import attrs
+
+from heartbeat_kit._beater import Beater
+from heartbeat_kit._clock import Clock, Instant
+from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._models import FleetState, ObserverHealth, ObserverState, Statistics
+from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look
+from heartbeat_kit._results import CheckReport
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.errors import StorageError
+from heartbeat_kit.storage import LedgerEntry, LocalLedger, Observation, SharedLedger, Snapshot, Storage
+
+__all__ = ["Watcher"]
+
+_log = logging.getLogger("heartbeat_kit")
+
+
+class _BlindError(Exception):
+    """The observer cannot see; the text says why."""
+
+
+class _Sight(NamedTuple):
+    snapshot: Snapshot
+    ledger: Mapping[str, LedgerEntry]
+    observations: Mapping[str, Observation]
+    started: Instant
+    finished: Instant
+
+
+class Watcher:
+    """One observer of one storage.
+
+    Args:
+        storage: What to look at.
+        ledger: Where announcements are kept: the storage itself, or a `LocalLedger`.
+        clock: Read twice a look, before and after the load.
+        timing: The numbers in force; may be replaced between looks.
+        machine_id: The observer's name.
+        owner: The name under which events are committed.
+    """
+
+    def __init__(
+        self, storage: Storage, ledger: SharedLedger, clock: Clock, *, timing: Timing, machine_id: str, owner: str
+    ) -> None:
+        self.timing = timing
+        self._storage = storage
+        self._ledger = ledger
+        self._clock = clock
+        self._machine_id = machine_id
+        self._owner = owner
+        self._memory = Memory()
+        self._observer: ObserverState | None = None
+        self._unreadable: Mapping[str, str] = {}
+        self._last_check_ms: int | None = None
+        self._noted_ms: int | None = None
+
+    def check(self, own: Beater | None, late_ms: int) -> CheckReport:
+        """Look, judge, commit what changed.
+
+        Args:
+            own: The running beater of this process: if its beat cannot be written and read back, we are blind.
+            late_ms: How late a background loop is where that counts as a stall, else 0.
+        """
+        now = self._clock.now()
+        won: tuple[Transition, ...] = ()
+        try:
+            seen = self._see(own)
+            now = seen.started
+            outcome = self._look(seen, late_ms=late_ms, count=True)
+            won = self._commit(outcome)
+            self._notice(seen, outcome)
+            self._last_check_ms = now.wall_ms
+            self._note(now)
+        except _BlindError as blind:
+            self._go_blind(now, str(blind))
+        return self._report(now, won)
+
+    def state(self, own: Beater | None) -> FleetState:
+        """Look without announcing anything; nothing outside this object changes."""
+        now = self._clock.now()
+        try:
+            seen = self._see(own)
+            now = seen.started
+            self._notice(seen, self._look(seen, late_ms=0, count=False))
+        except _BlindError as blind:
+            self._go_blind(now, str(blind))
+        return fleet_state(self._memory, self.timing, now, self._health(), self._last_check_ms)
+
+    def forget(self, machine_id: str) -> None:
+        """A machine was removed by this service: out of sight at once, announced by the next check."""
+        self._memory = self._memory.without(machine_id)
+
+    def remember(self) -> bool:
+        """Store what was observed for the next run of this observer; true if it is stored."""
+        if not isinstance(self._ledger, LocalLedger):
+            return False
+        try:
+            return self._note(self._clock.now(), due=True)
+        except _BlindError:
+            return False
+
+    def _see(self, own: Beater | None) -> _Sight:
+        expected = own.stored if own is not None else None
+        if own is not None and own.pending is not None:
+            raise _BlindError(f"the observer's own heartbeat cannot be written: {own.pending}")
+        started = self._clock.now()
+        try:
+            snapshot = self._storage.load()
+            ledger = self._ledger.read_ledger()
+            observations = self._ledger.observations() if isinstance(self._ledger, LocalLedger) else {}
+        except (StorageError, OSError) as error:
+            raise _BlindError(str(error) or type(error).__name__) from error
+        finished = self._clock.now()
+        if expected is not None:
+            found = snapshot.heartbeats.get(self._machine_id)
+            if found is None or found.order < expected.order:
+                raise _BlindError("the observer's own heartbeat was written and cannot be read back")
+        return _Sight(snapshot, ledger, observations, started, finished)
+
+    def _look(self, seen: _Sight, *, late_ms: int, count: bool) -> Look:
+        outcome = look(
+            self._memory,
+            seen.snapshot,
+            seen.ledger,
+            timing=self.timing,
+            started=seen.started,
+            finished=seen.finished,
+            observer=self._machine_id,
+            owner=self._owner,
+            late_ms=late_ms,
+            count=count,
+            observations=seen.observations,
+        )
+        self._memory = outcome.memory
+        return outcome
+
+    def _commit(self, outcome: Look) -> tuple[Transition, ...]:
+        if not outcome.moves:
+            return ()
+        try:
+            return tuple(move.transition for move in self._ledger.commit(outcome.moves))
+        except (StorageError, OSError) as error:
+            raise _BlindError(f"a change of status cannot be recorded, so it is not announced yet: {error}") from error
+
+    def _note(self, now: Instant, *, due: bool = False) -> bool:
+        """Tell the local ledger when records rose: at most every T/2, and only what is new."""
+        if not isinstance(self._ledger, LocalLedger):
+            return False
+        due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self.timing.timeout_ms // 2
+        if not due or self.timing.shared_clock:
+            return due
+        try:
+            noted = self._ledger.observations()
+            news = {}
+            for machine_id, known in self._memory.known.items():
+                if known.heartbeat is not None:
+                    before = noted.get(machine_id)
+                    if before is None or (before.incarnation, before.seq) < known.heartbeat.order:
+                        incarnation, seq = known.heartbeat.order
+                        news[machine_id] = Observation(incarnation=incarnation, seq=seq, seen_ms=known.rose_wall_ms)
+            if news:
+                self._ledger.note(news)
+        except (StorageError, OSError) as error:
+            raise _BlindError(f"observations cannot be recorded: {error}") from error
+        self._noted_ms = now.mono_ms
+        return True
+
+    def _notice(self, seen: _Sight, outcome: Look) -> None:
+        disruption = outcome.disruption
+        health = ObserverHealth.STALLED if disruption.stalled else ObserverHealth.OK
+        self._be(health, seen.started, disruption.reason)
+        if seen.snapshot.unreadable != self._unreadable:
+            for machine_id, reason in seen.snapshot.unreadable.items():
+                if self._unreadable.get(machine_id) != reason:
+                    _log.warning("the record of %s cannot be read: %s", machine_id, reason)
+            self._unreadable = dict(seen.snapshot.unreadable)
+
+    def _go_blind(self, now: Instant, reason: str) -> None:
+        if self._memory.blind_ms is None:
+            self._memory = attrs.evolve(self._memory, blind_ms=now.mono_ms)
+        self._be(ObserverHealth.BLIND, now, reason)
+
+    def _be(self, health: ObserverHealth, now: Instant, reason: str) -> None:
+        before = self._observer
+        changed = before is None or before.health is not health
+        since = now.wall_ms if before is None or changed else before.since_ms
+        self._observer = ObserverState(health=health, since=since, reason=reason, machine_id=self._machine_id)
+        if changed and health is not ObserverHealth.OK:
+            _log.warning("observer %s is %s: %s", self._machine_id, health, reason)
+        elif changed and before is not None:
+            _log.info("observer %s sees again", self._machine_id)
+
+    def _health(self) -> ObserverState:
+        if self._observer is None:
+            raise AssertionError("a look always leaves a health behind")
+        return self._observer
+
+    def _report(self, now: Instant, won: tuple[Transition, ...]) -> CheckReport:
+        def machines(*reasons: Reason, after: MachineStatus | None = None) -> tuple[str, ...]:
+            chosen = (e for e in won if e.reason in reasons and after in (None, e.after))
+            return tuple(dict.fromkeys(event.machine_id for event in chosen))
+
+        memory, troubled = self._memory, self._memory.troubled
+        by_status = {
+            status: tuple(sorted(name for name, found in troubled.items() if found is status))
+            for status in MachineStatus
+        }
+        total = len(memory.known) - len(memory.removed)
+        return CheckReport(
+            newly_offline=machines(Reason.SILENT, Reason.LEFT, after=MachineStatus.OFFLINE),
+            newly_online=machines(Reason.RETURNED),
+            newly_warning=machines(Reason.SILENT, after=MachineStatus.WARNING),
+            newly_registered=machines(Reason.FIRST_SEEN),
+            warning=by_status[MachineStatus.WARNING],
+            unknown=by_status[MachineStatus.UNKNOWN],
+            unreadable=self._unreadable,
+            identity_conflicts=memory.contested,
+            transitions=won,
+            checked_at=now.wall_ms,
+            observer=self._health(),
+            statistics=Statistics(
+                total_machines=total,
+                online_count=total - len(troubled),
+                warning_count=len(by_status[MachineStatus.WARNING]),
+                offline_count=len(by_status[MachineStatus.OFFLINE]),
+                unknown_count=len(by_status[MachineStatus.UNKNOWN]),
+                last_heartbeat_check=self._last_check_ms,
+            ),
+        )

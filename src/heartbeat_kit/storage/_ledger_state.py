@@ -1,0 +1,178 @@
+"""What was announced and what is still to be delivered, as one frozen value.
+
+Owns the rules of compare-and-set, delivery and adoption, and the record a ledger is stored as. Pure: every change
+returns the next state, so a write that fails leaves the state before it in force. Must not know files or locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from heartbeat_kit._events import Transition
+from heartbeat_kit._times import from_iso
+from heartbeat_kit.errors import InvalidHeartbeatError
+from heartbeat_kit.storage._codec import entry_from_record, transition_from_record
+from heartbeat_kit.storage._protocol import LedgerEntry, Move
+from heartbeat_kit.storage._reuse import Reuse
+
+__all__ = ["EMPTY_LEDGER", "LedgerReader", "LedgerState", "Pending"]
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Pending:
+    """A committed transition that nobody has marked delivered.
+
+    Attributes:
+        transition: The event.
+        owner: Who delivers it.
+    """
+
+    transition: Transition
+    owner: str
+
+
+@attrs.frozen(kw_only=True)
+class LedgerState:
+    """The ledger at one moment.
+
+    Attributes:
+        entries: What was announced last, by machine id. Read-only.
+        outbox: Committed and not delivered, by transition id, in the order of their commit. Read-only.
+        last_commit_ms: `Transition.detected_at` of the newest commit, or ``None`` before the first.
+    """
+
+    entries: Mapping[str, LedgerEntry] = MappingProxyType({})
+    outbox: Mapping[str, Pending] = MappingProxyType({})
+    last_commit_ms: int | None = None
+
+    def apply(self, moves: Sequence[Move]) -> tuple[LedgerState, tuple[Move, ...]]:
+        """Make each move whose `expected` is the event id of the entry in force (``None``: no entry).
+
+        Returns:
+            The next state (this one if no move was made) and the moves made.
+        """
+        entries, outbox, last = dict(self.entries), dict(self.outbox), self.last_commit_ms
+        won = []
+        for move in moves:
+            current = entries.get(move.entry.machine_id)
+            if (current.event_id if current else None) == move.expected:
+                entries[move.entry.machine_id] = move.entry
+                outbox[move.transition.id] = Pending(transition=move.transition, owner=move.owner)
+                last = max(move.transition.detected_at_ms, move.transition.detected_at_ms if last is None else last)
+                won.append(move)
+        if not won:
+            return self, ()
+        return (
+            LedgerState(entries=MappingProxyType(entries), outbox=MappingProxyType(outbox), last_commit_ms=last),
+            tuple(won),
+        )
+
+    def delivered(self, ids: Iterable[str]) -> LedgerState:
+        """The state without these transitions in the outbox; unknown ids are passed over."""
+        done = self.outbox.keys() & set(ids)
+        return self._with_outbox({key: item for key, item in self.outbox.items() if key not in done}) if done else self
+
+    def adopted(self, owner: str, dead: Collection[str]) -> LedgerState:
+        """The state in which what the `dead` owners left undelivered belongs to `owner`."""
+        if not any(item.owner in dead for item in self.outbox.values()):
+            return self
+        return self._with_outbox(
+            {key: attrs.evolve(item, owner=owner) if item.owner in dead else item for key, item in self.outbox.items()}
+        )
+
+    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+        """The transitions in the outbox that belong to `owner`."""
+        return tuple(item.transition for item in self.outbox.values() if item.owner == owner)
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Everybody who has something to deliver."""
+        return frozenset(item.owner for item in self.outbox.values())
+
+    def _with_outbox(self, outbox: dict[str, Pending]) -> LedgerState:
+        return attrs.evolve(self, outbox=MappingProxyType(outbox))
+
+
+EMPTY_LEDGER: Final = LedgerState()
+
+
+class LedgerReader:
+    """Reads stored ledgers one after another; what did not change stays the same object."""
+
+    def __init__(self) -> None:
+        self._entries: Reuse[LedgerEntry] = Reuse(_entry)
+        self._transitions: Reuse[Transition] = Reuse(_transition)
+
+    def read(self, record: Any, complain: Callable[[str], object]) -> LedgerState:
+        """Build the state from parsed JSON, believing nothing.
+
+        A part that cannot be understood is left out and `complain` is told: of that machine nothing was announced.
+        """
+        if record is None:
+            return EMPTY_LEDGER
+        if not isinstance(record, dict):
+            complain(f"the ledger is a {type(record).__name__}, expected a JSON object")
+            return EMPTY_LEDGER
+        entries: dict[str, LedgerEntry] = {}
+        outbox: dict[str, Pending] = {}
+        for key, raw in _items(record, "entries", dict, complain):
+            try:
+                entries[key] = self._entries(key, raw)
+            except InvalidHeartbeatError as error:
+                complain(f"ledger entry {key!r}: {error}")
+        for place, raw in _items(record, "outbox", list, complain):
+            try:
+                item = self._pending(raw)
+                outbox[item.transition.id] = item
+            except InvalidHeartbeatError as error:
+                complain(f"undelivered event {place}: {error}")
+        self._entries.keep(entries)
+        self._transitions.keep(outbox)
+        return LedgerState(
+            entries=MappingProxyType(entries),
+            outbox=MappingProxyType(outbox),
+            last_commit_ms=_stamp(record.get("lastCommit"), complain),
+        )
+
+    def _pending(self, raw: Any) -> Pending:
+        if not isinstance(raw, dict) or not isinstance(raw.get("owner"), str):
+            raise InvalidHeartbeatError("expected an object with an owner and a transition")
+        event = raw.get("transition")
+        key = event.get("id") if isinstance(event, dict) else None
+        return Pending(transition=self._transitions(str(key), event), owner=raw["owner"])
+
+
+def _entry(machine_id: str, raw: Any) -> LedgerEntry:
+    entry = entry_from_record(raw)
+    if entry.machine_id != machine_id:
+        raise InvalidHeartbeatError(f"it is about {entry.machine_id!r}")
+    return entry
+
+
+def _transition(_: str, raw: Any) -> Transition:
+    return transition_from_record(raw)
+
+
+def _items(
+    record: dict[str, Any], name: str, kind: type[Any], complain: Callable[[str], object]
+) -> Iterable[tuple[Any, Any]]:
+    found: Any = record.get(name, kind())
+    if not isinstance(found, kind):
+        complain(f"{name} of the ledger is a {type(found).__name__}, expected a JSON {kind.__name__}")
+        return ()
+    items: Iterable[tuple[Any, Any]] = found.items() if kind is dict else enumerate(found)
+    return items
+
+
+def _stamp(text: Any, complain: Callable[[str], object]) -> int | None:
+    if text is None:
+        return None
+    try:
+        return from_iso(text)
+    except (ValueError, OverflowError) as error:
+        complain(f"lastCommit of the ledger: {error}")
+        return None

@@ -1,0 +1,214 @@
+"""`LocalLedger`: what one host announced and saw, for storages that cannot compare and set.
+
+Owns `ledger.json` and the history beside it, in a state directory on local disk. Must not know the shared storage:
+an observer of a synced folder writes here and never there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from heartbeat_kit._events import Transition
+from heartbeat_kit._times import from_iso, to_iso
+from heartbeat_kit.errors import InvalidHeartbeatError, StorageClosedError
+from heartbeat_kit.storage._cached_file import read_content, rising
+from heartbeat_kit.storage._codec import SCHEMA_VERSION
+from heartbeat_kit.storage._copies import set_aside
+from heartbeat_kit.storage._file_ledger import FileLedger, LedgerTransaction
+from heartbeat_kit.storage._files import Signature, remove_stale_temps, replace_file, signature
+from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, LedgerReader, LedgerState
+from heartbeat_kit.storage._ledger_text import LedgerWriter, compact
+from heartbeat_kit.storage._locks import ProcessLock, unavailable
+from heartbeat_kit.storage._protocol import LedgerEntry, Move, Observation
+from heartbeat_kit.storage._reuse import Reuse
+
+__all__ = ["LocalLedger"]
+
+_log = logging.getLogger("heartbeat_kit")
+_LOCK_SECONDS: Final = 5.0
+
+
+@attrs.frozen(kw_only=True)
+class _Content:
+    signature: Signature | None = None
+    ledger: LedgerState = EMPTY_LEDGER
+    observations: Mapping[str, Observation] = MappingProxyType({})
+    damage: str | None = None
+
+
+class LocalLedger:
+    """A ledger in a directory of this host; offers `SharedLedger` and `EventLog` to every process of the host.
+
+    A missing or damaged file is a first run: nothing was announced. A damaged one is set aside by the next write.
+
+    Args:
+        directory: On local disk; made with mode 0700 at the first write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = Path(directory).absolute()
+        self._path = str(self._directory / "ledger.json")
+        self._lock = ProcessLock(str(self._directory / ".lock"), _LOCK_SECONDS)
+        self._reader = LedgerReader()
+        self._writer = LedgerWriter()
+        self._seen_before: Reuse[Observation] = Reuse(_observation)
+        self._content = _Content()
+        self._reported: Signature | None = None
+        self._tidy = False
+        self._closed = False
+        self._ledger = FileLedger(self, str(self._directory), mode=0o600)
+
+    def __repr__(self) -> str:
+        return f"<LocalLedger {self._directory}>"
+
+    def read_ledger(self) -> Mapping[str, LedgerEntry]:
+        """What was announced last about each machine."""
+        return self._ledger.entries()
+
+    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
+        """Make the moves whose expectation holds; return them."""
+        return self._ledger.commit(moves)
+
+    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+        """What `owner` has to deliver, with what dead owners left."""
+        return self._ledger.undelivered(owner)
+
+    def delivered(self, ids: Sequence[str]) -> None:
+        """Mark transitions as delivered."""
+        self._ledger.delivered(ids)
+
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
+        """Committed transitions, oldest first, of one machine or all, detected at or after `since_ms`."""
+        return self._ledger.history(machine_id, since_ms)
+
+    def observations(self) -> Mapping[str, Observation]:
+        """When this host saw each machine's newest record rise, by machine id. The mapping never changes."""
+        return self._read().observations
+
+    def note(self, observations: Mapping[str, Observation]) -> None:
+        """Keep observations; one of an older record than the stored one is passed over.
+
+        Raises:
+            StorageUnavailableError: Nothing was stored.
+        """
+        if not _news(observations, self._read().observations):
+            return
+        with self._locked() as content, unavailable(f"writing {self._path}"):
+            if news := _news(observations, content.observations):
+                self._write(content, content.ledger, {**content.observations, **news})
+
+    def close(self) -> None:
+        """Let go of undelivered events, so that others may take them over. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._ledger.close()
+
+    def state(self) -> LedgerState:
+        """The stored ledger as one value."""
+        return self._read().ledger
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[LedgerTransaction]:
+        """Hold the lock of all processes; see `LedgerPlace`."""
+        with self._locked() as content:
+            yield LedgerTransaction(
+                state=content.ledger, write=lambda ledger: self._write(content, ledger, content.observations)
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[_Content]:
+        self._check_open()
+        with unavailable(f"making the state directory {self._directory}"):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock.held():
+            yield self._read()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageClosedError("this ledger was closed: open a new one")
+
+    def _read(self) -> _Content:
+        self._check_open()
+        with unavailable(f"reading {self._path}"):
+            try:
+                if signature(os.stat(self._path)) == self._content.signature:
+                    return self._content
+                found = read_content(self._path)
+            except FileNotFoundError:
+                self._content = _Content()
+                return self._content
+        content = self._content = self._parsed(found.signature, found.data)
+        return content
+
+    def _parsed(self, stamp: Signature, data: bytes) -> _Content:
+        try:
+            record = _object(data)
+        except (ValueError, RecursionError) as error:
+            self._report(stamp, f"it is not a ledger ({error}); continuing as on a first run")
+            return _Content(signature=stamp, damage=str(error))
+        observations: dict[str, Observation] = {}
+        stored = record.get("observations")
+        for key, raw in stored.items() if isinstance(stored, dict) else ():
+            with contextlib.suppress(InvalidHeartbeatError):  # unknown is a state an observer is used to
+                observations[key] = self._seen_before(key, raw)
+        ledger = self._reader.read(record, lambda trouble: self._report(stamp, trouble))
+        return _Content(signature=stamp, ledger=ledger, observations=MappingProxyType(observations))
+
+    def _report(self, stamp: Signature, trouble: str) -> None:
+        if self._reported != stamp:
+            self._reported = stamp
+            _log.error("%s is damaged: %s", self._path, trouble)
+
+    def _write(self, before: _Content, ledger: LedgerState, observations: Mapping[str, Observation]) -> None:
+        if before.damage is not None:
+            _log.error("%s was damaged; it is kept as %s", self._path, set_aside(self._path))
+        seen = ",\n".join(f"{compact(key)}:{compact(_record(noted))}" for key, noted in observations.items())
+        text = f'{{"schemaVersion":{SCHEMA_VERSION},{self._writer.members(ledger)},\n"observations":{{{seen}}}}}\n'
+        stat = replace_file(self._path, text.encode(), durable=True, mode=0o600)
+        self._content = _Content(
+            signature=rising(self._path, stat, before.signature),
+            ledger=ledger,
+            observations=MappingProxyType(dict(observations)),
+        )
+        if not self._tidy:
+            self._tidy = True
+            remove_stale_temps(str(self._directory), stat.st_mtime_ns)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    record = json.loads(data)
+    if not isinstance(record, dict):
+        raise ValueError(f"expected a JSON object, found {type(record).__name__}")  # noqa: TRY004 - as if not JSON
+    return record
+
+
+def _news(given: Mapping[str, Observation], stored: Mapping[str, Observation]) -> dict[str, Observation]:
+    return {
+        key: seen
+        for key, seen in given.items()
+        if (known := stored.get(key)) is None
+        or (seen != known and (seen.incarnation, seen.seq) >= (known.incarnation, known.seq))
+    }
+
+
+def _record(seen: Observation) -> dict[str, Any]:
+    return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms)}
+
+
+def _observation(_: str, raw: Any) -> Observation:
+    try:
+        incarnation, seq, seen = raw["incarnation"], raw["seq"], from_iso(raw["seen"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidHeartbeatError(f"unsound observation: {error}") from error
+    if type(incarnation) is not int or type(seq) is not int:
+        raise InvalidHeartbeatError(f"unsound observation: {raw!r:.200}")
+    return Observation(incarnation=incarnation, seq=seq, seen_ms=seen)
