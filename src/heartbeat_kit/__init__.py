@@ -7,26 +7,30 @@ Errors live in `heartbeat_kit.errors`, the test kit in `heartbeat_kit.testing`.
 """
 
 import logging
+from typing import TYPE_CHECKING, Any
 
-from heartbeat_kit._clock import Clock, Instant, SystemClock
-from heartbeat_kit._config import DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT, HeartbeatConfig
-from heartbeat_kit._dispatcher import Subscription
-from heartbeat_kit._events import Basis, Reason, Transition
-from heartbeat_kit._heartbeat import Heartbeat
-from heartbeat_kit._identity import default_machine_id, normalize_machine_id
-from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState, Statistics
-from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
-from heartbeat_kit._service import HeartbeatService
-from heartbeat_kit._status import MachineStatus, classify
-from heartbeat_kit._wire import to_wire
-from heartbeat_kit.storage import (
-    JsonFileStorage,
-    MemoryStorage,
-    SharedFolderStorage,
-    Storage,
-    StorageTraits,
-    open_storage,
-)
+from heartbeat_kit._lazy import load
+
+if TYPE_CHECKING:
+    from heartbeat_kit._clock import Clock, Instant, SystemClock
+    from heartbeat_kit._config import DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT, HeartbeatConfig
+    from heartbeat_kit._dispatcher import Subscription
+    from heartbeat_kit._events import Basis, Reason, Transition
+    from heartbeat_kit._heartbeat import Heartbeat
+    from heartbeat_kit._identity import default_machine_id, normalize_machine_id
+    from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState, Statistics
+    from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
+    from heartbeat_kit._service import HeartbeatService
+    from heartbeat_kit._status import MachineStatus, classify
+    from heartbeat_kit._wire import to_wire
+    from heartbeat_kit.storage import (
+        JsonFileStorage,
+        MemoryStorage,
+        SharedFolderStorage,
+        Storage,
+        StorageTraits,
+        open_storage,
+    )
 
 __all__ = [
     "DEFAULT_HEARTBEAT_INTERVAL",
@@ -62,4 +66,46 @@ __all__ = [
     "to_wire",
 ]
 
+_HOMES = {
+    "DEFAULT_HEARTBEAT_INTERVAL": "_config",
+    "DEFAULT_OFFLINE_TIMEOUT": "_config",
+    "Basis": "_events",
+    "CheckReport": "_results",
+    "Clock": "_clock",
+    "FleetState": "_models",
+    "Heartbeat": "_heartbeat",
+    "HeartbeatConfig": "_config",
+    "HeartbeatService": "_service",
+    "Instant": "_clock",
+    "JsonFileStorage": "storage.json_file",
+    "MachineState": "_models",
+    "MachineStatus": "_status",
+    "MemoryStorage": "storage.memory",
+    "ObserverHealth": "_models",
+    "ObserverState": "_models",
+    "Reason": "_events",
+    "Registration": "_results",
+    "ServiceStatus": "_results",
+    "SharedFolderStorage": "storage.shared_folder",
+    "Statistics": "_models",
+    "Storage": "storage._protocol",
+    "StorageTraits": "storage._protocol",
+    "Subscription": "_dispatcher",
+    "SystemClock": "_clock",
+    "Transition": "_events",
+    "classify": "_status",
+    "default_machine_id": "_identity",
+    "normalize_machine_id": "_identity",
+    "open_storage": "storage._registry",
+    "to_wire": "_wire",
+}
+
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    return load(__name__, _HOMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

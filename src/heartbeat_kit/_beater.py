@@ -57,6 +57,8 @@ class Beater:
         self._pid = os.getpid()
         self._life: _Life | None = None
         self._new_life = False
+        self._floor = 0
+        self._unsent: MetadataText | None = None
         self.stored: Heartbeat | None = None
         """What the storage last confirmed to hold of ours."""
         self.pending: str | None = None
@@ -70,6 +72,8 @@ class Beater:
     def forget(self) -> None:
         """Forget what is known of the stored record; the next beat reads it."""
         with self._guarded():
+            if self._life is not None:  # should the record be gone, the next life is still above this one
+                self._floor = max(self._floor, self._life.incarnation + 1)
             self._life, self.stored, self._new_life = None, None, False
 
     def beat(
@@ -98,9 +102,10 @@ class Beater:
     def _store(self, now: Instant, interval_ms: int, metadata: MetadataText | None, *, leaving: bool) -> Beat:
         # The record is read before the first write, whenever that succeeds: neither a clock set back nor a share that
         # was away at the start can make our beats look old.
+        self._unsent = self._unsent if metadata is None else metadata
         life = self._life if self._life is not None else self._first_life(now)
-        if metadata is not None:
-            life.metadata = metadata
+        if self._unsent is not None:
+            life.metadata = self._unsent
         for _ in range(_ATTEMPTS):
             candidate = Heartbeat(
                 machine_id=self._machine_id,
@@ -117,7 +122,7 @@ class Beater:
             if stored == candidate:
                 life.seq += 1
                 is_new, life.is_new = life.is_new, False
-                self._life = life
+                self._life, self._unsent = life, None
                 return Beat(stored, is_new)
             self._rebase(life, stored)
         raise StorageUnavailableError(
@@ -131,7 +136,7 @@ class Beater:
         else:
             stored = self._storage.load().heartbeats.get(self._machine_id)
         if stored is None:
-            return _Life(max(now.wall_ms, 0), 0, now.wall_ms, EMPTY, is_new=True)
+            return _Life(max(now.wall_ms, self._floor), 0, now.wall_ms, EMPTY, is_new=True)
         if self._new_life:
             incarnation = max(stored.incarnation + 1, now.wall_ms)
             return _Life(incarnation, 0, stored.first_seen_ms, stored.metadata_json, is_new=False)
@@ -149,5 +154,5 @@ class Beater:
     def _guarded(self) -> threading.Lock:
         if self._pid != os.getpid():
             self._pid, self._lock, self._life = os.getpid(), threading.Lock(), None
-            self._new_life, self.stored, self.pending = False, None, None
+            self._new_life, self._unsent, self.stored, self.pending = False, None, None, None
         return self._lock

@@ -110,7 +110,7 @@ class Dispatcher:
             self._mark()
         try:
             waiting = self._ledger.undelivered(self._owner)
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             _log.warning("the events that wait for delivery cannot be read, the next check tries again: %s", error)
             self._looked = False
             return
@@ -142,7 +142,7 @@ class Dispatcher:
             ids = list(self._unmarked)
         try:
             self._ledger.delivered(ids)
-        except StorageError as error:
+        except (StorageError, OSError) as error:
             self._looked = False
             _log.warning("%d events were delivered, marking them so failed and is tried again: %s", len(ids), error)
             return

@@ -6,6 +6,7 @@ Owns the record, its order and its checks. Holds facts, never verdicts. Must not
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from heartbeat_kit.errors import InvalidHeartbeatError
 __all__ = ["Heartbeat"]
 
 _INT64 = 2**63
+_UNICODE = re.compile("[^\ud800-\udfff]*")
 
 
 def _moment(value: Any) -> Any:
@@ -70,9 +72,9 @@ def _is_interval(record: Any, attribute: attrs.Attribute[Any], value: Any) -> No
 
 
 def _is_host(record: Any, _: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or len(value) > 255:
+    if not isinstance(value, str) or len(value) > 255 or not _UNICODE.fullmatch(value):
         raise InvalidHeartbeatError(
-            f"host is {value!r:.80}: expected a name of at most 255 characters", machine_id=record.machine_id
+            f"host is {value!r:.80}: expected a name of at most 255 valid characters", machine_id=record.machine_id
         )
 
 

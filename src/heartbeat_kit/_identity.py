@@ -38,7 +38,8 @@ def normalize_machine_id(machine_id: str) -> str:
     name = machine_id.strip().lower()
     if not name:
         raise MissingMachineIdError("the machine id is empty: give one such as 'web-1', or set MACHINE_ID")
-    if not _RULE.fullmatch(name) or name.endswith("."):
+    # Lower-casing makes ASCII of the Kelvin sign: text that is not ASCII is refused as it was given.
+    if not _RULE.fullmatch(name) or name.endswith(".") or not machine_id.strip().isascii():
         raise InvalidMachineIdError(
             f"{machine_id[:80]!r} cannot name a machine: use 1 to 63 ASCII letters, digits, '.', '_' or '-', "
             "starting with a letter or digit, no dot at the end"

@@ -15,9 +15,9 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from heartbeat_kit.errors import HeartbeatStartError, ServiceAlreadyRunningError
-from heartbeat_kit.storage import Storage
+from heartbeat_kit.storage import SharedLedger, Storage
 
-__all__ = ["InstanceLock", "state_directory"]
+__all__ = ["InstanceLock", "local_ledger", "state_directory"]
 
 _running: set[tuple[int, int, str]] = set()
 """Services of this process on storages no other process can see: (pid, id of the storage object, machine)."""
@@ -35,6 +35,13 @@ def state_directory(state_dir: str | os.PathLike[str] | None, storage: Storage, 
     root = platformdirs.user_state_path("heartbeat_kit") if state_dir is None else Path(state_dir)
     place = storage.traits.location or f"{type(storage).__module__}.{type(storage).__qualname__}"
     return root / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:16] / machine_id
+
+
+def local_ledger(directory: Path) -> SharedLedger:
+    """The ledger of an observer whose storage cannot compare and set; loaded only for one."""
+    from heartbeat_kit.storage.local_ledger import LocalLedger  # noqa: PLC0415 - see above
+
+    return LocalLedger(directory)
 
 
 class InstanceLock:

@@ -93,4 +93,4 @@ def _text(value: str, place: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InvalidMetadataError(f"{place} holds text that is not valid Unicode (a lone surrogate)") from error
-    return str(value)
+    return str.__str__(value)  # the text itself, where a subclass (an enum) would print its name

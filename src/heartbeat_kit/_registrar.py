@@ -36,7 +36,7 @@ class Registrar:
         self._storage = storage
         self._clock = clock
         self._machine_id = machine_id
-        self._host = socket.gethostname()
+        self._host = socket.gethostname().encode("utf-8", "replace").decode()[:255]
         self._beaters: dict[str, Beater] = {}
 
     @property

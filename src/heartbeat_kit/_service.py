@@ -23,7 +23,7 @@ from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._dispatcher import Dispatcher, Listener, Subscription
 from heartbeat_kit._events import Basis, Transition
 from heartbeat_kit._identity import default_machine_id, normalize_machine_id
-from heartbeat_kit._instance import InstanceLock, state_directory
+from heartbeat_kit._instance import InstanceLock, local_ledger, state_directory
 from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._registrar import Registrar
@@ -37,7 +37,7 @@ from heartbeat_kit.errors import (
     InvalidConfigurationError,
     StorageError,
 )
-from heartbeat_kit.storage import EventLog, LocalLedger, ServiceConfigStore, SharedLedger, Storage
+from heartbeat_kit.storage import EventLog, ServiceConfigStore, SharedLedger, Storage
 
 __all__ = ["HeartbeatService"]
 
@@ -91,7 +91,7 @@ class HeartbeatService:
         self._clock: Clock = SystemClock() if clock is None else clock
         self._machine_id = default_machine_id() if machine_id is None else normalize_machine_id(machine_id)
         directory = state_directory(state_dir, storage, self._machine_id)
-        self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else LocalLedger(directory)
+        self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else local_ledger(directory)
         owner = f"{self._machine_id}-{uuid4().hex[:12]}"
         timing = Timing.of(self._config, storage.traits)
         watcher = Watcher(storage, self._ledger, self._clock, timing=timing, machine_id=self._machine_id, owner=owner)

@@ -86,7 +86,9 @@ def rich_table(columns: Sequence[str], rows: list[tuple[str, ...]], *, caption: 
     from rich.table import Table  # noqa: PLC0415 - optional
     from rich.text import Text  # noqa: PLC0415 - optional
 
-    table = Table(*columns, title=caption or None, title_justify="left")
+    # As Text, because rich reads markup in a plain title and a reason may hold brackets.
+    title = Text(caption, style="table.title") if caption else None
+    table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(
             *(

@@ -19,6 +19,7 @@ MIN_MS = -(_EPOCH - datetime.min.replace(tzinfo=UTC)) // _MILLISECOND
 """0001-01-01T00:00:00Z, the earliest stamp a `datetime` can hold."""
 MAX_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 """9999-12-31T23:59:59.999Z, the latest."""
+_LONGEST_MS = -timedelta.min // _MILLISECOND
 
 
 def epoch_us(moment: datetime) -> int:
@@ -56,8 +57,8 @@ def optional_datetime(ms: int | None) -> pendulum.DateTime | None:
 
 
 def to_duration(ms: int) -> pendulum.Duration:
-    """The `pendulum.Duration` of a millisecond count."""
-    return pendulum.duration(milliseconds=ms)
+    """The `pendulum.Duration` of a millisecond count; beyond what a `timedelta` can hold it stops there."""
+    return pendulum.duration(milliseconds=min(max(ms, -_LONGEST_MS), _LONGEST_MS))
 
 
 def to_iso(ms: int) -> str:

@@ -20,7 +20,7 @@ from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look
 from heartbeat_kit._results import CheckReport
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageError
-from heartbeat_kit.storage import LedgerEntry, LocalLedger, Observation, SharedLedger, Snapshot, Storage
+from heartbeat_kit.storage import LedgerEntry, Observation, ObservationLog, SharedLedger, Snapshot, Storage
 
 __all__ = ["Watcher"]
 
@@ -104,7 +104,7 @@ class Watcher:
 
     def remember(self) -> bool:
         """Store what was observed for the next run of this observer; true if it is stored."""
-        if not isinstance(self._ledger, LocalLedger):
+        if not isinstance(self._ledger, ObservationLog):
             return False
         try:
             return self._note(self._clock.now(), due=True)
@@ -119,7 +119,7 @@ class Watcher:
         try:
             snapshot = self._storage.load()
             ledger = self._ledger.read_ledger()
-            observations = self._ledger.observations() if isinstance(self._ledger, LocalLedger) else {}
+            observations = self._ledger.observations() if isinstance(self._ledger, ObservationLog) else {}
         except (StorageError, OSError) as error:
             raise _BlindError(str(error) or type(error).__name__) from error
         finished = self._clock.now()
@@ -156,7 +156,7 @@ class Watcher:
 
     def _note(self, now: Instant, *, due: bool = False) -> bool:
         """Tell the local ledger when records rose: at most every T/2, and only what is new."""
-        if not isinstance(self._ledger, LocalLedger):
+        if not isinstance(self._ledger, ObservationLog):
             return False
         due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self.timing.timeout_ms // 2
         if not due or self.timing.shared_clock:

@@ -123,3 +123,19 @@ def test_two_processes_that_beat_as_one_machine_leave_one_whole_record(tmp_path)
     # the last beat of whoever ended last is there, or a newer one.
     assert stored.heartbeats["shared"].seq == 200
     assert stored.unreadable == {}
+
+
+def test_hosts_with_one_process_id_never_share_a_temporary_file(tmp_path):
+    script = (
+        "import os, sys; from heartbeat_kit.storage._files import replace_file; os.getpid = lambda: 7\n"
+        "os.replace = lambda source, target: print(os.path.basename(source))\n"
+        "replace_file(sys.argv[1], b'x', durable=False)"
+    )
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "web1.json")], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(names) == 2
+    assert all(name.startswith(".hbk-") for name in names)

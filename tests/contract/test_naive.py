@@ -58,10 +58,10 @@ CAUGHT = [
     ("test_service_record", naive.ServiceByReference, "return a copy"),
     ("test_service_record", naive.ServiceMerges, "does not merge"),
     ("test_threads_beat_and_nothing_is_lost", naive.Unlocked, "must not undo"),
-    ("test_threads_beat_as_one_machine", naive.Unlocked, "under one lock"),
+    ("test_threads_race_for_one_record", naive.Unlocked, "under one lock"),
     ("test_threads_win_each_move_once", naive.Unlocked, "won more than once"),
     ("test_processes_beat_and_nothing_is_lost", naive.UnlockedFile, "must not undo"),
-    ("test_processes_beat_as_one_machine", naive.UnlockedFile, "under one lock"),
+    ("test_processes_race_for_one_record", naive.UnlockedFile, "under one lock"),
     ("test_processes_win_each_move_once", naive.UnlockedFile, "won more than once"),
 ]
 TESTS = {name for name in dir(StorageContract) if name.startswith("test_")}

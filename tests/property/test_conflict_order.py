@@ -49,16 +49,13 @@ def test_the_highest_record_wins_in_any_order(files, random):
 
 
 @given(copies())
-def test_every_copy_of_a_readable_machine_is_named(files):
+def test_every_copy_is_named(files):
     verdict = judge(files)
-    readable = any(file.heartbeat for file in files)
-    beside = [file.name for file in files if file.name != "web1.json"]
-    if readable and beside:
-        named = verdict.conflicts["web1"]
-        # An unreadable "web1-pc" may be a machine, an unreadable "Copy of web1" anything, and without a web1.json
-        # an unreadable "web1-DESKTOP" too.
-        unsure = {"web1-pc.json", "Copy of web1.json", "web1-DESKTOP.json"}
-        certain = [f.name for f in files if f.heartbeat or f.name not in unsure]
-        assert all(repr(name) in named for name in certain)
-    elif readable:
+    named = verdict.conflicts.get("web1", "")
+    # An unreadable "web1-pc" may be a machine, an unreadable "Copy of web1" anything, and without a web1.json an
+    # unreadable "web1-DESKTOP" too.
+    unsure = {"web1-pc.json", "Copy of web1.json", "web1-DESKTOP.json"}
+    certain = [file.name for file in files if file.name != "web1.json" and (file.heartbeat or file.name not in unsure)]
+    assert all(repr(name) in named for name in certain)
+    if all(file.name == "web1.json" for file in files):
         assert verdict.conflicts == {}

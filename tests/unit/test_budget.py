@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import traceback
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -98,7 +99,7 @@ def test_while_a_call_hangs_others_fail_at_once_and_make_no_thread(mount):
     lane._seconds = 20.0  # whoever waits now would be noticed
     began = time.monotonic()
     for _ in range(100):
-        with pytest.raises(StorageUnavailableError, match="listing .*was not tried: an earlier reading"):
+        with pytest.raises(StorageUnavailableError, match=r"listing .*was not tried: an earlier reading"):
             lane.run("listing", mount.read)
     assert time.monotonic() - began < 5
     assert mount.calls == 1
@@ -125,7 +126,7 @@ def test_a_call_whose_turn_never_came_is_not_made(mount):
     assert mount.entered.wait(20)
     lane._seconds = 0.03
     made = []
-    with pytest.raises(StorageUnavailableError, match="waited 0.03 s for its turn.*was not tried"):
+    with pytest.raises(StorageUnavailableError, match=r"waited 0\.03 s for its turn.*was not tried"):
         lane.run("writing", made.append, 1)
     mount.answers.set()
     first.join()
@@ -204,8 +205,6 @@ def test_the_worker_keeps_nothing_of_the_last_call_alive():
     lane = Lane("x", LONG)
     gone = threading.Event()
     big = Big()
-    import weakref
-
     weakref.finalize(big, gone.set)
     lane.run("reading", lambda value: None, big)
     lane.run("reading", int)

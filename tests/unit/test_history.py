@@ -51,6 +51,15 @@ def test_an_event_that_has_no_line_yet_is_shown_and_written_later(tmp_path, log)
     assert log.read_bytes().count(b"\n") == 3
 
 
+def test_what_this_process_wrote_is_not_looked_up_again(tmp_path, monkeypatch):
+    """A commit beside undelivered events of our own costs its own line."""
+    history = EventHistory(str(tmp_path))
+    history.ensure([event(1)], {"e1"})
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("the history was read"))
+    history.ensure([event(1), event(2)], {"e2"})
+    history.ensure([event(1), event(2)])
+
+
 def test_a_torn_line_costs_its_own_event_and_is_written_again(tmp_path, log):
     history = EventHistory(str(tmp_path))
     history.ensure([event(1), event(2)], {"e1", "e2"})

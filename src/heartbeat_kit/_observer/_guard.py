@@ -52,6 +52,8 @@ def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
         return QUIET
     passed = now.mono_ms - memory.last.mono_ms
     step = now.wall_ms - memory.last.wall_ms - passed
+    # A look on demand may have come in between: nothing was lost before it.
+    late_ms = min(late_ms, passed)
     if abs(step) > CLOCK_STEP_MS:
         return Disruption(
             lost_ms=late_ms if memory.blind_ms is None else passed,

@@ -102,5 +102,6 @@ class Memory:
         return attrs.evolve(
             self,
             removed=self.removed | {machine_id},
+            contested={name: text for name, text in self.contested.items() if name != machine_id},
             troubled={name: status for name, status in self.troubled.items() if name != machine_id},
         )

@@ -97,17 +97,20 @@ def look(
         if made:
             updates[machine_id] = attrs.evolve(updates[machine_id], wake_ms=-NEVER)  # until the ledger agrees
             moves += made
+    leaving = {}  # out of sight, and in memory until the ledger agrees: a query or a failed commit must not eat the news
     for machine_id, known in pass_.gone.items():
         entry = ledger.get(machine_id)
         if entry is not None and entry.reason is not Reason.REMOVED:
             moves.append(announcer.removed(machine_id, known, entry))
+            leaving[machine_id] = known
+    dropped = pass_.gone.keys() - leaving.keys()
     return Look(
         memory=attrs.evolve(
             memory,
-            known=_merged(memory.known, updates, pass_.gone),
+            known=_merged(memory.known, {**updates, **leaving}, dropped),
             troubled=_troubled(memory, pass_),
             contested=_contested(memory, pass_),
-            removed=memory.removed - updates.keys() - pass_.gone.keys() if memory.removed else memory.removed,
+            removed=frozenset((memory.removed - updates.keys() - dropped) | leaving.keys()),
             ledger=ledger,
             last=started,
             offset_ms=offset,

@@ -15,9 +15,9 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._observer._guard import Disruption, postpone
 from heartbeat_kit._observer._known import NEVER, Known, Memory
 from heartbeat_kit._observer._rivals import seen_host
-from heartbeat_kit._observer._sighting import first_sight, risen
+from heartbeat_kit._observer._sighting import as_announced, first_sight, risen
 from heartbeat_kit._observer._timing import Timing
-from heartbeat_kit._observer._verdict import judge
+from heartbeat_kit._observer._verdict import judge, never_seen
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Observation, Snapshot
 
@@ -93,6 +93,8 @@ class Pass:
         if known is None or before is None:
             observation = self._observations.get(machine_id)
             fresh = first_sight(heartbeat, self._timing, self._started, observation, self._snapshot.server_time_ms)
+            if entry is not None and not tombstone:
+                fresh = as_announced(fresh, entry, self._timing, self._started)
             known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)
         elif heartbeat.order > before.order:
             known = self._risen(heartbeat, known, before)
@@ -143,10 +145,11 @@ class Pass:
                     absent[machine_id] = self._from_ledger(machine_id)
         for machine_id, known in absent.items():
             offline = known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER
-            if self._timing.coherent or machine_id in self._memory.removed or (offline and known.absent):
+            given_up = known.absent and (offline or never_seen(known))
+            if self._timing.coherent or machine_id in self._memory.removed or given_up:
                 self.gone[machine_id] = known
             else:
-                self._judge(machine_id, self._postponed(attrs.evolve(known, absent=True)))
+                self._judge(machine_id, self._postponed(attrs.evolve(known, absent=True, unreadable=None)))
 
     def _from_ledger(self, machine_id: str) -> Known:
         entry = self._ledger.get(machine_id)

@@ -5,14 +5,17 @@ Owns the four rules of `docs/concepts/whose-clock`. A sender's clock is believed
 
 from __future__ import annotations
 
+import attrs
+
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._observer._known import Known
 from heartbeat_kit._observer._timing import Timing
-from heartbeat_kit.storage import Observation
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Observation
 
-__all__ = ["first_sight", "risen"]
+__all__ = ["as_announced", "first_sight", "risen"]
 
 
 def first_sight(
@@ -41,6 +44,22 @@ def first_sight(
         age = min(max(started.wall_ms - observation.seen_ms, 0), timeout)
         return Known(heartbeat, Basis.LEDGER, started.mono_ms - age, observation.seen_ms)
     return Known(heartbeat, Basis.SENDER, started.mono_ms, started.wall_ms)
+
+
+def as_announced(known: Known, entry: LedgerEntry, timing: Timing, started: Instant) -> Known:
+    """First sight of a record whose silence was announced before: the silence is at least as long as it was then.
+
+    The clock may have been set back since, and of the time between two processes at most one timeout is counted;
+    but only a newer record ends a silence.
+    """
+    heartbeat = known.heartbeat
+    if heartbeat is None or known.basis is Basis.SENDER or heartbeat.order > (entry.incarnation, entry.seq):
+        return known
+    timeouts = {MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}.get(entry.status)
+    if timeouts is None:
+        return known
+    least = timeouts * timing.timeout_for(heartbeat.interval_ms) + timing.delay_ms
+    return attrs.evolve(known, silence_ms=min(known.silence_ms, started.mono_ms - least))
 
 
 def risen(

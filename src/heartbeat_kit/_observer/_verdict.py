@@ -16,7 +16,7 @@ from heartbeat_kit._observer._known import NEVER, Known
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus, status_of_age
 
-__all__ = ["Judged", "deadlines", "judge", "shown"]
+__all__ = ["Judged", "deadlines", "judge", "never_seen", "shown"]
 
 _SEVERITY: Final = {MachineStatus.ONLINE: 0, MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}
 
@@ -35,12 +35,18 @@ def deadlines(known: Known, timing: Timing) -> tuple[int, int]:
     return warning, warning + timeout
 
 
+def never_seen(known: Known) -> bool:
+    """Nothing readable was ever known of it, not even an announcement: its silence cannot be told from our blindness."""
+    unheld = known.verdict in (None, MachineStatus.UNKNOWN)
+    return known.heartbeat is None and known.basis is Basis.SENDER and unheld
+
+
 def shown(known: Known, timing: Timing, now: Instant) -> MachineStatus:
     """The status by evidence alone, before confirmation and settling."""
     if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
         return MachineStatus.OFFLINE
     warning, offline = deadlines(known, timing)
-    if known.basis is Basis.SENDER and now.mono_ms < offline:
+    if known.basis is Basis.SENDER and (now.mono_ms < offline or never_seen(known)):
         return _by_stamp(known, timing, now)
     if now.mono_ms < warning:
         return MachineStatus.ONLINE
@@ -76,13 +82,13 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
         agreed = (known.agreed if known.candidate is evidence else 0) + (1 if count else 0)
         if agreed < needed and (count or needed > 1):
             return Judged(attrs.evolve(known, candidate=evidence, agreed=agreed, wake_ms=-NEVER), announce=False)
-    judged = attrs.evolve(known, verdict=evidence, candidate=None, agreed=0, wake_ms=_wake(known, timing, evidence))
+    judged = attrs.evolve(known, verdict=evidence, candidate=None, agreed=0, wake_ms=_wake(known, timing, now))
     return Judged(judged, announce=evidence is not MachineStatus.UNKNOWN and known.basis is not Basis.SENDER)
 
 
 def _grown(known: Known, timing: Timing, now: Instant) -> Known:
     """After a whole deadline of its own watching the observer no longer needs the sender's stamp."""
-    if known.basis is Basis.SENDER and (
+    if (known.basis is Basis.SENDER and not never_seen(known)) and (
         now.mono_ms >= deadlines(known, timing)[1]
         or (known.heartbeat is not None and known.heartbeat.left_at_ms is not None)
     ):
@@ -102,11 +108,15 @@ def _worse(status: MachineStatus, than: MachineStatus) -> bool:
     return _SEVERITY.get(status, 0) > _SEVERITY.get(than, 0)
 
 
-def _wake(known: Known, timing: Timing, verdict: MachineStatus) -> int:
+def _wake(known: Known, timing: Timing, now: Instant) -> int:
     """When the verdict on an unchanged record may change next."""
-    if known.unreadable is not None or known.absent or known.basis is Basis.SENDER:
+    if known.unreadable is not None or known.absent:
         return -NEVER
     warning, offline = deadlines(known, timing)
-    if verdict is MachineStatus.ONLINE:
-        return warning
-    return offline if verdict is MachineStatus.WARNING else NEVER
+    edges = [warning, offline]
+    if known.basis is Basis.SENDER and known.heartbeat is not None:
+        timeout = timing.timeout_for(known.heartbeat.interval_ms)
+        age = now.wall_ms - known.heartbeat.last_heartbeat_ms
+        bands = (1 - timeout, timeout + timing.delay_ms, 2 * timeout + timing.delay_ms)
+        edges = [offline, *(now.mono_ms + edge - age for edge in bands)]
+    return min((edge for edge in edges if edge > now.mono_ms), default=NEVER)

@@ -36,7 +36,11 @@ def fleet_state(
         observer=observer,
         retrieved_at=now.wall_ms,
         last_check=last_check_ms,
-        unreadable={name: known.unreadable for name, known in memory.known.items() if known.unreadable is not None},
+        unreadable={
+            name: known.unreadable
+            for name, known in memory.known.items()
+            if known.unreadable is not None and name not in memory.removed
+        },
     )
 
 

@@ -4,23 +4,29 @@ Owns the map of this package. `Storage` is the protocol, `StorageTraits` what a 
 backends, the values and the optional abilities.
 """
 
-from heartbeat_kit.storage._protocol import (
-    EventLog,
-    LedgerEntry,
-    Move,
-    Observation,
-    RecordLookup,
-    ServiceConfigStore,
-    SharedLedger,
-    Snapshot,
-    Storage,
-    StorageTraits,
-)
-from heartbeat_kit.storage._registry import open_storage
-from heartbeat_kit.storage.json_file import JsonFileStorage
-from heartbeat_kit.storage.local_ledger import LocalLedger
-from heartbeat_kit.storage.memory import MemoryStorage
-from heartbeat_kit.storage.shared_folder import SharedFolderStorage
+from typing import TYPE_CHECKING, Any
+
+from heartbeat_kit._lazy import load
+
+if TYPE_CHECKING:
+    from heartbeat_kit.storage._protocol import (
+        EventLog,
+        LedgerEntry,
+        Move,
+        Observation,
+        ObservationLog,
+        RecordLookup,
+        ServiceConfigStore,
+        SharedLedger,
+        Snapshot,
+        Storage,
+        StorageTraits,
+    )
+    from heartbeat_kit.storage._registry import open_storage
+    from heartbeat_kit.storage.json_file import JsonFileStorage
+    from heartbeat_kit.storage.local_ledger import LocalLedger
+    from heartbeat_kit.storage.memory import MemoryStorage
+    from heartbeat_kit.storage.shared_folder import SharedFolderStorage
 
 __all__ = [
     "EventLog",
@@ -30,6 +36,7 @@ __all__ = [
     "MemoryStorage",
     "Move",
     "Observation",
+    "ObservationLog",
     "RecordLookup",
     "ServiceConfigStore",
     "SharedFolderStorage",
@@ -39,3 +46,30 @@ __all__ = [
     "StorageTraits",
     "open_storage",
 ]
+
+_HOMES = {
+    "EventLog": "_protocol",
+    "JsonFileStorage": "json_file",
+    "LedgerEntry": "_protocol",
+    "LocalLedger": "local_ledger",
+    "MemoryStorage": "memory",
+    "Move": "_protocol",
+    "Observation": "_protocol",
+    "ObservationLog": "_protocol",
+    "RecordLookup": "_protocol",
+    "ServiceConfigStore": "_protocol",
+    "SharedFolderStorage": "shared_folder",
+    "SharedLedger": "_protocol",
+    "Snapshot": "_protocol",
+    "Storage": "_protocol",
+    "StorageTraits": "_protocol",
+    "open_storage": "_registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    return load(__name__, _HOMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

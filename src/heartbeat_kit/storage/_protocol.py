@@ -27,6 +27,7 @@ __all__ = [
     "LedgerEntry",
     "Move",
     "Observation",
+    "ObservationLog",
     "RecordLookup",
     "ServiceConfigStore",
     "SharedLedger",
@@ -108,10 +109,10 @@ class Storage(Protocol):
         ...
 
     def put(self, heartbeat: Heartbeat) -> Heartbeat:
-        """Store a heartbeat unless a newer one, by `Heartbeat.order`, is stored already.
+        """Store a heartbeat unless one as new or newer, by `Heartbeat.order`, is stored already.
 
         Returns:
-            What is stored now: `heartbeat` itself, or the newer record it met.
+            What is stored now: `heartbeat` itself, or the record it met.
 
         Raises:
             StorageUnavailableError: It is not stored.
@@ -226,6 +227,23 @@ class SharedLedger(Protocol):
 
     def delivered(self, ids: Sequence[str]) -> None:
         """Mark transitions as delivered; unknown ids are ignored."""
+        ...
+
+
+@runtime_checkable
+class ObservationLog(Protocol):
+    """Ability of an observer's own ledger: remember across restarts when it saw which record rise."""
+
+    def observations(self) -> Mapping[str, Observation]:
+        """The newest observation of each machine. The mapping never changes after it was returned."""
+        ...
+
+    def note(self, observations: Mapping[str, Observation]) -> None:
+        """Add observations; an older one than is stored is passed over.
+
+        Raises:
+            StorageUnavailableError: Nothing was noted.
+        """
         ...
 
 

@@ -46,8 +46,8 @@ class _Memory(NamedTuple):
     passes: int
 
 
-def read_record(path: str, name: str, found: os.stat_result) -> RecordFile | None:
-    """Read one file; ``None`` if it vanished.
+def read_record(path: str, name: str, found: os.stat_result) -> RecordFile:
+    """Read one file; whatever is wrong with its content is in the result.
 
     Args:
         path: Where it is.
@@ -55,23 +55,20 @@ def read_record(path: str, name: str, found: os.stat_result) -> RecordFile | Non
         found: Its stat, links not followed; a file that is no regular one or too large is not opened.
 
     Raises:
-        OSError: It cannot be opened or read.
+        OSError: It cannot be opened or read; a `FileNotFoundError` if it vanished.
     """
     if not stat.S_ISREG(found.st_mode):
         return RecordFile(name, None, f"not a regular file but a {_kind(found.st_mode)}")
     if found.st_size > MAX_RECORD_BYTES:
         return RecordFile(name, None, f"the file has {found.st_size} bytes, at most {MAX_RECORD_BYTES} are read")
+    handle = os.open(path, _FLAGS)
     try:
-        handle = os.open(path, _FLAGS)
-        try:
-            # One byte more than expected: the usual file is whole after one read, which also shows that it ended.
-            data = os.read(handle, found.st_size + 1)
-            if len(data) != found.st_size:
-                data += _rest(handle)
-        finally:
-            os.close(handle)
-    except FileNotFoundError:
-        return None
+        # One byte more than expected: the usual file is whole after one read, which also shows that it ended.
+        data = os.read(handle, found.st_size + 1)
+        if len(data) != found.st_size:
+            data += _rest(handle)
+    finally:
+        os.close(handle)
     try:
         return RecordFile(name, heartbeat_from_bytes(data))
     except InvalidHeartbeatError as error:
@@ -112,10 +109,8 @@ class FolderReader:
                     if known is not None and known[0] == (found.st_mtime_ns, found.st_size, found.st_ino) and not full:
                         kept.append(name)
                         continue
-                    file = read_record(entry.path, name, found)
-                    if file is not None:
-                        changed[name] = file
-                        signatures[name] = signature(found)
+                    changed[name] = read_record(entry.path, name, found)
+                    signatures[name] = signature(found)
                 except FileNotFoundError:
                     continue
                 except OSError as error:

@@ -161,8 +161,10 @@ class SharedFolderStorage:
         known = self._written.get(machine_id)
         if known is not None and known[0] == seen:
             return known[1]
-        file = read_record(path, machine_id + SUFFIX, found)
-        heartbeat = None if file is None else file.heartbeat
+        try:
+            heartbeat = read_record(path, machine_id + SUFFIX, found).heartbeat
+        except OSError:
+            heartbeat = None  # if the folder is in trouble the write will say so
         if heartbeat is None or heartbeat.machine_id != machine_id:
             self._written.pop(machine_id, None)
             return None
@@ -199,7 +201,6 @@ class SharedFolderStorage:
                 except FileNotFoundError:
                     continue
                 removed = True
-        self._written.pop(machine_id, None)
         return removed
 
     def _files_near(self, machine_id: str) -> list[RecordFile]:
@@ -213,13 +214,11 @@ class SharedFolderStorage:
         files = []
         for entry in near:
             try:
-                file = read_record(entry.path, entry.name, entry.stat(follow_symlinks=False))
+                files.append(read_record(entry.path, entry.name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue
             except OSError as error:
-                file = RecordFile(entry.name, None, f"cannot be read: {error.strerror or error}")
-            if file is not None:
-                files.append(file)
+                files.append(RecordFile(entry.name, None, f"cannot be read: {error.strerror or error}"))
         return files
 
     def _refuse_absence(self, error: FileNotFoundError) -> None:

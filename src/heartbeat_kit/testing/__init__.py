@@ -1,4 +1,4 @@
-"""The test kit: time that stands still, storages that fail, listeners that remember, and the storage contract.
+"""The test kit: time that stands still, storages that fail, fleets that die on demand, and the storage contract.
 
 Owns the map of this package. Everything is loaded on first use, so importing it needs no pytest; only
 `StorageContract`, a class of pytest tests, does.
@@ -6,41 +6,38 @@ Owns the map of this package. Everything is loaded on first use, so importing it
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from heartbeat_kit._lazy import load
 from heartbeat_kit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from heartbeat_kit.testing._clock import FakeClock
     from heartbeat_kit.testing._contract import StorageContract
     from heartbeat_kit.testing._faulty import FaultyStorage
+    from heartbeat_kit.testing._fleet import Fleet
     from heartbeat_kit.testing._hostile import HOSTILE_MACHINE_IDS
     from heartbeat_kit.testing._listener import RecordingListener
 
-__all__ = ["HOSTILE_MACHINE_IDS", "FakeClock", "FaultyStorage", "RecordingListener", "StorageContract"]
+__all__ = ["HOSTILE_MACHINE_IDS", "FakeClock", "FaultyStorage", "Fleet", "RecordingListener", "StorageContract"]
 
 _HOMES = {
     "HOSTILE_MACHINE_IDS": "_hostile",
     "FakeClock": "_clock",
     "FaultyStorage": "_faulty",
+    "Fleet": "_fleet",
     "RecordingListener": "_listener",
     "StorageContract": "_contract",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(f"{__name__}.{_HOMES[name]}")
+        return load(__name__, _HOMES, name)
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise
         raise MissingDependencyError(f"{name} is a class of pytest tests: pip install pytest") from error
-    value = getattr(module, name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:

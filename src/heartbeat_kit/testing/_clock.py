@@ -83,7 +83,8 @@ class FakeClock:
             return True
         timeline = self._timeline
         with timeline.lock:
-            return timeline.run_until(timeline.now_ms + max(timeout_ms, 0), event) or event.is_set()
+            timeline.run_until(timeline.now_ms + max(timeout_ms, 0), event)
+        return event.is_set()
 
     def advance(self, seconds: float | timedelta) -> None:
         """Move time on, for this clock and its siblings, and run every loop that is due until then, inclusive.
@@ -117,6 +118,16 @@ class FakeClock:
         length_ms = _forward(seconds)
         with self._timeline.lock:
             self._host.stalled_until = max(self._host.stalled_until, self._timeline.now_ms + length_ms)
+
+    def kill(self) -> None:
+        """End every loop of this machine at once, as SIGKILL ends a process; its clocks go on, new loops may start.
+
+        Nothing is told to the owners of the loops: a service on this clock does not run any more and said no goodbye.
+        """
+        with self._timeline.lock:
+            self._host.stalled_until = 0  # what was stopped is dead
+            for loop in tuple(self._host.loops):
+                loop.end()
 
     def sibling(self, *, skew: float | timedelta = 0) -> FakeClock:
         """The clock of another machine at the same time: moving either moves both.

@@ -11,18 +11,32 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from heartbeat_kit._events import Reason, Transition, event_id
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage._protocol import LedgerEntry, Move
 
-__all__ = ["claim", "in_processes", "in_threads", "move", "put_all"]
+__all__ = ["Seen", "claim", "in_processes", "in_threads", "move", "put_all"]
 
 _PATIENCE_S = 120
+NOTHING = (-1, -1)
+"""The order of no record at all."""
 Work = tuple[Callable[..., Any], tuple[Any, ...]]
 _line: Any = None
+
+
+class Seen(NamedTuple):
+    """The orders a writer saw around one `put`.
+
+    Attributes:
+        answered: Of what `put` returned.
+        found: Of what `load` gave right after it; on a medium that delays, where that proves nothing, as answered.
+    """
+
+    answered: tuple[int, int]
+    found: tuple[int, int]
 
 
 def in_threads(works: Sequence[Work]) -> list[Any]:
@@ -45,9 +59,17 @@ def in_processes(opener: Callable[[], Any], works: Sequence[Work]) -> list[Any]:
         return [future.result() for future in futures]
 
 
-def put_all(storage: Any, heartbeats: Sequence[Heartbeat]) -> list[tuple[int, int]]:
-    """Put one after another; the orders the storage answered with."""
-    return [storage.put(heartbeat).order for heartbeat in heartbeats]
+def put_all(storage: Any, heartbeats: Sequence[Heartbeat]) -> list[Seen]:
+    """Put one after another; for each, what `put` answered and what a look right after it found."""
+    seen = []
+    for heartbeat in heartbeats:
+        answered = storage.put(heartbeat).order
+        if storage.traits.coherent:
+            record = storage.load().heartbeats.get(heartbeat.machine_id)
+            seen.append(Seen(answered, record.order if record else NOTHING))
+        else:
+            seen.append(Seen(answered, answered))
+    return seen
 
 
 def claim(storage: Any, owner: str, machines: Sequence[str], batch: int) -> list[str]:

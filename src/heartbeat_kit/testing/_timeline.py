@@ -60,7 +60,7 @@ class Timeline:
         else:  # counted from when its clock stopped; `suspend` puts it on the heap when the host wakes up
             loop.due_ms = due_ms - (self.now_ms - asleep_since)
 
-    def run_until(self, target_ms: int, event: threading.Event | None = None) -> bool:
+    def run_until(self, target_ms: int, event: threading.Event | None = None) -> None:
         """Move time to `target_ms`, giving every turn that is due on the way; stop early once `event` is set.
 
         A turn may call this again: time then moves on inside it, and the loop under way waits for its own end.
@@ -76,9 +76,8 @@ class Timeline:
                 continue
             self._turn(loop)
             if event is not None and event.is_set():
-                return True
+                return
         self.now_ms = max(self.now_ms, target_ms)
-        return False
 
     def suspend(self, host: Host, length_ms: int) -> None:
         """Let `host` sleep for `length_ms` while everybody else goes on; its turns come later by as much."""
@@ -107,16 +106,15 @@ class Timeline:
         except BaseException:
             loop.end()
             raise
-        if loop.is_alive:
-            soonest_ms = self.now_ms + 1
-            self.plan(loop, soonest_ms if loop.woken or due_ms < soonest_ms else due_ms)
+        soonest_ms = self.now_ms + 1
+        self.plan(loop, soonest_ms if loop.woken or due_ms < soonest_ms else due_ms)
 
 
 class FakeLoop:
     """A background loop without a thread: its turns run inside the call that moves time.
 
     Attributes:
-        due_ms: True time of its next turn; ``None`` during a turn and after its end.
+        due_ms: True time of its next turn; ``None`` during a turn.
         is_alive: Whether it will take another turn.
     """
 
@@ -153,7 +151,6 @@ class FakeLoop:
     def end(self) -> None:
         """Take no further turn."""
         self.is_alive = False
-        self.due_ms = None
         self.host.loops.pop(self, None)
 
     def __repr__(self) -> str:

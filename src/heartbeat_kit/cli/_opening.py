@@ -1,0 +1,54 @@
+"""From arguments to a configuration and a service.
+
+Owns which argument becomes which setting. Must not know what a command does with the service.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+
+import attrs
+
+from heartbeat_kit import HeartbeatConfig, HeartbeatService, open_storage
+from heartbeat_kit.errors import InvalidConfigurationError
+
+__all__ = ["STORAGE_VARIABLE", "opened"]
+
+STORAGE_VARIABLE = "HEARTBEAT_STORAGE"
+
+
+@contextlib.contextmanager
+def opened(arguments: Namespace) -> Iterator[HeartbeatService]:
+    """The service a command talks to, not started; its storage is closed at the end.
+
+    Raises:
+        InvalidConfigurationError: No storage is named, or a setting cannot be.
+    """
+    url = arguments.storage or os.environ.get(STORAGE_VARIABLE, "").strip()
+    if not url:
+        raise InvalidConfigurationError(
+            f"no storage is named: pass for example --storage folder:///srv/share, or set {STORAGE_VARIABLE}"
+        )
+    config = _config(arguments)
+    storage = open_storage(url)
+    with contextlib.closing(storage):
+        yield HeartbeatService(
+            storage,
+            config,
+            machine_id=getattr(arguments, "machine_id", None),
+            state_dir=getattr(arguments, "state_dir", None),
+        )
+
+
+def _config(arguments: Namespace) -> HeartbeatConfig:
+    """What is given, over what the environment says, over the defaults."""
+    given = {"heartbeat_interval": arguments.interval, "offline_timeout": arguments.timeout}
+    try:
+        return attrs.evolve(
+            HeartbeatConfig.from_env(), **{name: value for name, value in given.items() if value is not None}
+        )
+    except InvalidConfigurationError as error:
+        raise InvalidConfigurationError(f"{error} (see --interval and --timeout)") from error

@@ -1,0 +1,203 @@
+"""`beat --forever` as real processes: it ends at once when asked, is missed when killed, and stays single."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from heartbeat_kit import open_storage
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = [sys.executable, "-m", "heartbeat_kit"]
+PACE = ["--interval", "0.2", "--timeout", "1"]
+
+
+@pytest.fixture
+def share(tmp_path):
+    folder = tmp_path / "share"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def url(share):
+    return f"folder://{share}?propagation_delay=0"
+
+
+@pytest.fixture
+def environment(tmp_path, url):
+    return {**os.environ, "HEARTBEAT_STORAGE": url, "XDG_STATE_HOME": str(tmp_path / "state"), "MACHINE_ID": "desk"}
+
+
+@pytest.fixture
+def begin(environment):
+    """Start `beat --forever`; what still runs at the end is killed."""
+    running = []
+
+    def start(machine_id, *arguments, stdout=subprocess.PIPE):
+        process = subprocess.Popen(
+            [*PROGRAM, "beat", "--forever", "--machine-id", machine_id, *PACE, *arguments],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def run(environment, *arguments):
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, timeout=60)
+
+
+def eventually(holds, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return holds()
+
+
+def stored(url, machine_id):
+    storage = open_storage(url)
+    try:
+        return storage.load().heartbeats.get(machine_id)
+    finally:
+        storage.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_and_cleanly(begin, url, number):
+    # A beat every 10 minutes: an end that waited for the next one would be seen.
+    process = begin("web-1", "--interval", "600", "--timeout", "1200")
+    assert process.stdout.readline() == "beating as web-1 every 600 s, until SIGINT or SIGTERM\n"
+    asked = time.monotonic()
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 5
+    assert (process.returncode, out, errors) == (0, "stopped\n", "")
+    assert stored(url, "web-1").left_at is None
+
+
+def test_leave_says_goodbye(begin, url, environment):
+    process = begin("web-1", "--leave")
+    process.stdout.readline()
+    process.terminate()
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "stopped, said goodbye\n")
+    assert stored(url, "web-1").left_at is not None
+    shown = run(environment, "status", *PACE)
+    assert shown.returncode == 1
+    assert "left" in shown.stdout
+
+
+def test_status_sees_a_living_machine_and_misses_a_killed_one(begin, environment):
+    process = begin("web-1")
+    process.stdout.readline()
+    assert run(environment, "status", *PACE).returncode == 0
+    process.kill()
+    process.wait()
+    assert eventually(lambda: json.loads(run(environment, "status", "--json", *PACE).stdout)["offlineMachines"])
+    assert run(environment, "status", *PACE).returncode == 1
+
+
+def test_survivors_announce_a_kill_once_each_under_one_id(begin):
+    names = ["web-1", "web-2", "web-3"]
+    machines = {name: begin(name, "--announce") for name in names}
+    said = {name: [] for name in names}
+
+    def listen(name, after, about):
+        """Read on until `name` has announced this of everybody in `about`."""
+        missing = set(about)
+        while missing:
+            event = json.loads(machines[name].stdout.readline())
+            said[name].append(event)
+            if event["after"] == after:
+                missing.discard(event["machineId"])
+
+    for name in names:
+        listen(name, "online", names)
+    machines["web-3"].kill()
+    survivors = ["web-1", "web-2"]
+    for name in survivors:
+        listen(name, "offline", ["web-3"])
+    for name in survivors:
+        machines[name].terminate()
+        said[name] += map(json.loads, machines[name].communicate(timeout=60)[0].splitlines())
+        assert machines[name].returncode == 0
+    ids = [[event["id"] for event in said[name] if event["after"] == "offline"] for name in survivors]
+    assert len(ids[0]) == 1
+    assert ids[0] == ids[1]
+    assert {event["machineId"] for name in survivors for event in said[name] if event["after"] == "warning"} <= {
+        "web-3"
+    }
+
+
+def test_a_second_service_of_the_same_machine_is_refused(begin):
+    first, second = begin("web-1"), None
+    first.stdout.readline()
+    second = begin("web-1")
+    out, errors = second.communicate(timeout=60)
+    assert (second.returncode, out) == (2, "")
+    assert errors.startswith("error SERVICE_ALREADY_RUNNING: ")
+    assert first.poll() is None
+
+
+def test_a_killed_service_can_be_started_again_and_is_the_same_machine_in_a_new_life(begin, url):
+    first = begin("web-1", "--metadata", '{"role": "web"}')
+    first.stdout.readline()
+    before = stored(url, "web-1")
+    first.kill()
+    first.wait()
+    begin("web-1").stdout.readline()
+    after = stored(url, "web-1")
+    assert after.incarnation > before.incarnation
+    assert after.metadata == {"role": "web"}
+
+
+def test_without_a_reader_of_its_events_it_ends(begin):
+    process = begin("web-1", "--announce")
+    process.stdout.readline()
+    process.stdout.close()
+    begin("web-2").stdout.readline()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == ""
+
+
+def test_a_share_that_is_away_is_warned_of_and_gets_the_metadata_when_it_comes(begin, share, url):
+    share.rmdir()
+    process = begin("web-1", "--storage", f"{url}&must_exist=false", "--metadata", '{"role": "web"}')
+    assert "is not there" in process.stderr.readline()
+    assert process.stdout.readline().startswith("beating as web-1")
+    share.mkdir()
+    assert eventually(lambda: stored(url, "web-1") is not None)
+    assert stored(url, "web-1").metadata == {"role": "web"}
+
+
+def test_status_into_a_closed_pipe_ends_without_a_word(environment):
+    reading, writing = os.pipe()
+    os.close(reading)
+    shown = subprocess.run([*PROGRAM, "status"], stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60)
+    os.close(writing)
+    assert (shown.returncode, shown.stderr) == (141, b"")
+
+
+def test_watch_ends_with_zero_when_interrupted(environment):
+    with subprocess.Popen(
+        [*PROGRAM, "watch", "--every", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as watching:
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+        assert watching.stderr.read() == ""

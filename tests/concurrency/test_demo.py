@@ -1,0 +1,393 @@
+"""The demo: real processes that leave nothing behind, and a virtual fleet that misbehaves to see it notice."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, Reason, Transition, open_storage, to_wire
+from heartbeat_kit.cli import _demo, main
+from heartbeat_kit.cli._demo_audit import Pace, agreement, exactly, in_time, same_silence
+from heartbeat_kit.testing import FakeClock
+
+ONLINE, WARNING, OFFLINE = MachineStatus.ONLINE, MachineStatus.WARNING, MachineStatus.OFFLINE
+
+
+class VirtualFleet:
+    """Machines in this process, each with a clock of its own in one virtual time; sabotaged by overriding."""
+
+    root: FakeClock
+    latest: "VirtualFleet"
+
+    def __init__(self, url, folder, *, beat_seconds, timeout_seconds):
+        type(self).latest = self
+        VirtualFleet.latest = self
+        self.url, self.folder = url, folder
+        self.config = HeartbeatConfig(
+            heartbeat_interval=timedelta(seconds=beat_seconds), offline_timeout=timedelta(seconds=timeout_seconds)
+        )
+        self.lives, self.events, self.leaving = {}, {}, {}
+        self.stops = 0
+
+    def start(self, machine_id, *, leave=False):
+        clock, lives = self.root.sibling(), self.lives.setdefault(machine_id, [])
+        service = HeartbeatService(
+            open_storage(self.url),
+            self.config,
+            clock=clock,
+            machine_id=machine_id,
+            state_dir=self.folder / f"life-{len(lives)}",
+        )
+        service.on_transition(lambda event: self.announce(machine_id, to_wire(event)))
+        self.events.setdefault(machine_id, [])
+        self.leaving[machine_id] = leave
+        lives.append((clock, service))
+        service.start()
+
+    def announce(self, machine_id, event):
+        self.events[machine_id].append(event)
+
+    def kill(self, machine_id):
+        self.lives[machine_id][-1][0].kill()
+
+    def ask_to_end(self, machine_id):
+        self.lives[machine_id][-1][1].stop(leave=self.leaving[machine_id])
+
+    def describe(self, machine_id):
+        return "virtual"
+
+    def announced_by(self, machine_id):
+        return self.events[machine_id]
+
+    def accidents(self):
+        return []
+
+    def stop(self):
+        self.stops += 1
+        for lives in self.lives.values():
+            for _, service in lives:
+                service.stop()
+                service.storage.close()
+        return []
+
+
+class VirtualSignals:
+    """Waiting moves virtual time; after `patience` waits somebody presses Ctrl-C."""
+
+    patience = None
+    received = signal.SIGINT
+
+    def __init__(self):
+        self.stopping = False
+        self.waits = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def wait(self, seconds):
+        self.waits += 1
+        VirtualFleet.root.advance(seconds)
+        self.stopping = self.waits == self.patience
+        return self.stopping
+
+
+@pytest.fixture
+def play(monkeypatch, tmp_path, capsys):
+    """Perform the demo in virtual time with a fleet of a class; gives the exit code and what was printed."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def perform(fleet=VirtualFleet, *arguments, patience=None):
+        VirtualFleet.root = FakeClock()
+        monkeypatch.setattr(VirtualSignals, "patience", patience)
+        monkeypatch.setattr(_demo, "SystemClock", lambda: VirtualFleet.root)
+        monkeypatch.setattr(_demo, "StopSignals", VirtualSignals)
+        monkeypatch.setattr(_demo, "ProcessFleet", fleet)
+        return main(["demo", *arguments]), capsys.readouterr().out
+
+    yield perform
+    assert VirtualFleet.latest.stops == 1
+
+
+def wrong(printed):
+    return [line.removeprefix("✗ ") for line in printed.splitlines() if line.startswith("✗")]
+
+
+class TestVirtual:
+    def test_a_sound_fleet_is_found_sound_and_nothing_is_left(self, play, tmp_path):
+        code, printed = play()
+        assert (code, wrong(printed)) == (0, [])
+        assert printed.rstrip().splitlines()[-1].startswith("Everything was as it should be.")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("arguments", [["--machines", "3"], ["--machines", "9", "--seconds-per-beat", "30"]])
+    def test_other_sizes_and_paces_are_sound_too(self, play, arguments):
+        code, printed = play(VirtualFleet, *arguments)
+        assert (code, wrong(printed)) == (0, [])
+
+    def test_a_kept_folder_is_named_and_there(self, play, tmp_path, capsys):
+        code, printed = play(VirtualFleet, "--keep")
+        url = re.search(r"status --storage '(.*)'", printed).group(1)
+        assert code == 0
+        assert main(["status", "--storage", url]) == 1
+        assert "5 machines" in capsys.readouterr().out
+
+    def test_an_interruption_stops_everybody_and_removes_the_folder(self, play, tmp_path):
+        code, printed = play(patience=40)
+        assert code == 130
+        assert "Interrupted; nothing is left" in printed
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_machine_that_cannot_be_killed_is_noticed(self, play, tmp_path):
+        class Immortal(VirtualFleet):
+            def kill(self, machine_id):
+                pass
+
+        code, printed = play(Immortal)
+        assert code == 1
+        assert re.search(r"waited .* for pc-2 to be announced warning, in vain", printed)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_second_victim_is_noticed(self, play):
+        class Clumsy(VirtualFleet):
+            def kill(self, machine_id):
+                super().kill(machine_id)
+                super().kill("pc-4")
+
+        code, printed = play(Clumsy)
+        assert code == 1
+        assert "pc-4 was warning at a look, where it should have been online" in wrong(printed)
+
+    def test_a_survivor_that_says_it_twice_is_noticed(self, play):
+        class Parrot(VirtualFleet):
+            def announce(self, machine_id, event):
+                times = 2 if (machine_id, event["machineId"], event["after"]) == ("pc-4", "pc-2", "warning") else 1
+                for _ in range(times):
+                    super().announce(machine_id, event)
+
+        code, printed = play(Parrot)
+        assert code == 1
+        assert re.fullmatch(r"pc-4 announced event [0-9a-f]{8} \(pc-2 warning\) 2 times", "\n".join(wrong(printed)))
+
+    def test_a_survivor_with_another_event_id_is_noticed(self, play):
+        class Liar(VirtualFleet):
+            def announce(self, machine_id, event):
+                if (machine_id, event["after"]) == ("pc-1", "offline") and event["machineId"] == "pc-2":
+                    event = {**event, "id": "0" * 32}
+                super().announce(machine_id, event)
+
+        code, printed = play(Liar)
+        assert code == 1
+        assert "pc-1 announced an event 00000000 that nobody else knows" in wrong(printed)
+        assert len(wrong(printed)) == 2
+
+    def test_a_survivor_that_says_nothing_is_noticed(self, play):
+        class Mute(VirtualFleet):
+            def announce(self, machine_id, event):
+                if machine_id != "pc-4" or event["after"] != "offline":
+                    super().announce(machine_id, event)
+
+        code, printed = play(Mute)
+        assert code == 1
+        assert "for the others to announce pc-2 offline, in vain" in printed
+
+    def test_a_machine_that_dies_by_itself_is_named(self, play):
+        class Frail(VirtualFleet):
+            def accidents(self):
+                return ["pc-4 ended by itself with exit code -11"] if self.root.monotonic > 7 else []
+
+        code, printed = play(Frail)
+        assert (code, wrong(printed)) == (1, ["pc-4 ended by itself with exit code -11"])
+
+    def test_a_machine_that_never_starts_is_noticed(self, play):
+        class Absent(VirtualFleet):
+            def start(self, machine_id, *, leave=False):
+                if machine_id != "pc-4":
+                    super().start(machine_id, leave=leave)
+                self.events.setdefault(machine_id, [])
+
+        code, printed = play(Absent)
+        assert code == 1
+        assert "for every machine to be online and announced, in vain" in printed
+
+    def test_a_machine_that_ends_without_a_goodbye_is_noticed(self, play):
+        class Rude(VirtualFleet):
+            def ask_to_end(self, machine_id):
+                self.kill(machine_id)
+
+        code, printed = play(Rude)
+        assert code == 1
+        assert "pc-3 was warning at a look, where it should have been offline or online" in wrong(printed)
+
+    def test_a_machine_that_does_not_end_is_named(self, play):
+        class Stubborn(VirtualFleet):
+            def stop(self):
+                return [*super().stop(), "pc-1 did not end within 10 s of being asked to, and was killed"]
+
+        code, printed = play(Stubborn)
+        assert (code, len(wrong(printed))) == (1, 1)
+
+    def test_a_folder_that_stays_is_named(self, play, monkeypatch):
+        monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+        code, printed = play()
+        assert code == 1
+        assert re.fullmatch(r"the temporary folder .* could not be removed", "\n".join(wrong(printed)))
+
+    def test_an_observer_that_loses_its_storage_is_noticed(self, play, monkeypatch):
+        class Thief(VirtualFleet):
+            def kill(self, machine_id):
+                super().kill(machine_id)
+                os.rename(self.folder / "share" / "heartbeats", self.folder / "stolen")
+
+        code, printed = play(Thief)
+        assert code == 1
+        assert "not there" in "\n".join(wrong(printed))
+
+
+def transition(after=WARNING, reason=Reason.SILENT, **changes):
+    values = {
+        "id": "a" * 32,
+        "machine_id": "pc-2",
+        "before": ONLINE,
+        "after": after,
+        "reason": reason,
+        "observer": "observer",
+        "occurred_at": 4_000,
+        "detected_at": 4_200,
+        "last_heartbeat": 0,
+        "incarnation": 1,
+        "seq": 7,
+        "episode": "silence",
+    }
+    return Transition(**{**values, **changes})
+
+
+class TestAudit:
+    PACE = Pace.of(1_000)
+
+    @pytest.mark.parametrize(("heard_ms", "count"), [(3_999, 1), (4_000, 0), (6_000, 0), (6_001, 1)])
+    def test_a_warning_is_in_time_from_its_deadline_to_two_looks_and_the_slack_later(self, heard_ms, count):
+        assert len(in_time(transition(), 1, self.PACE, last_beat_ms=0, heard_ms=heard_ms)) == count
+
+    @pytest.mark.parametrize("occurred_ms", [3_999, 6_001])
+    def test_a_warning_dated_wrongly_is_found(self, occurred_ms):
+        event = transition(occurred_at=occurred_ms)
+        assert "was dated" in in_time(event, 1, self.PACE, last_beat_ms=0, heard_ms=4_100)[0]
+
+    def test_a_verdict_that_rests_on_another_beat_is_found(self):
+        (found,) = in_time(transition(last_heartbeat=1), 1, self.PACE, last_beat_ms=0, heard_ms=4_100)
+        assert "does not rest on its last heartbeat" in found
+
+    @pytest.mark.parametrize(("times", "count"), [(0, 1), (1, 0), (2, 1)])
+    def test_exactly_once_is_neither_never_nor_twice(self, times, count):
+        assert len(exactly([transition()] * times, [("pc-2", WARNING, Reason.SILENT)])) == count
+
+    def test_an_event_nobody_expected_is_found(self):
+        assert exactly([transition()], []) == ["pc-2 was announced warning (silent) 1 times, expected 0"]
+
+    def test_one_silence_has_one_episode_a_duration_and_a_new_life(self):
+        warning = transition()
+        offline = transition(OFFLINE, occurred_at=8_000)
+        back = transition(ONLINE, Reason.RETURNED, occurred_at=9_500, incarnation=2, offline_duration=1_500)
+        assert same_silence(warning, offline, back) == []
+        assert "episode" in same_silence(attrs.evolve(warning, episode="other"), offline, back)[0]
+        assert "3000 ms" in same_silence(warning, offline, attrs.evolve(back, offline_duration=3_000))[0]
+        assert "None ms" in same_silence(warning, offline, attrs.evolve(back, offline_duration=None))[0]
+        assert "same life" in same_silence(warning, offline, attrs.evolve(back, incarnation=1))[0]
+
+    def test_another_machine_agrees_only_with_the_same_ids_once_each(self):
+        told = to_wire(transition())
+        assert agreement("pc-1", [told], [transition()]) == []
+        assert agreement("pc-1", [told, told], [transition()])[0].endswith("2 times")
+        assert agreement("pc-1", [], [transition()])[0].endswith("0 times")
+        assert "nobody else knows" in agreement("pc-1", [told], [])[0]
+
+
+DEMO = [sys.executable, "-m", "heartbeat_kit", "demo"]
+
+
+def start(tmp_path, *arguments):
+    return subprocess.Popen(
+        [*DEMO, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8", "MACHINE_ID": "somebody else"},
+    )
+
+
+def processes(tmp_path):
+    """Processes whose command line names our temporary folder."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:
+                if os.fsencode(tmp_path) in file.read():
+                    found.append(int(entry))
+    return found
+
+
+def read_until(demo, text):
+    lines = []
+    for line in demo.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} never came: {''.join(lines)}{demo.stderr.read()}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
+class TestReal:
+    def test_everything_is_as_it_should_be_and_nothing_is_left(self, tmp_path):
+        demo = start(tmp_path)
+        printed, errors = demo.communicate(timeout=120)
+        assert (demo.returncode, wrong(printed), errors) == (0, [], "")
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2  online → warning ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2  warning → offline ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2  offline → online ", printed, re.MULTILINE)) == 1
+        assert "\x1b" not in printed
+        assert list(tmp_path.iterdir()) == []
+        assert processes(tmp_path) == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_an_interruption_leaves_nothing(self, tmp_path, number):
+        with start(tmp_path) as demo:
+            read_until(demo, "kill pc-2")
+            assert len(processes(tmp_path)) == 3
+            demo.send_signal(number)
+            printed = demo.stdout.read()
+            assert demo.wait(60) == 128 + number
+            assert "Interrupted; nothing is left" in printed
+            assert demo.stderr.read() == ""
+        assert list(tmp_path.iterdir()) == []
+        assert processes(tmp_path) == []
+
+    def test_a_machine_killed_from_outside_is_named(self, tmp_path):
+        with start(tmp_path) as demo:
+            printed = read_until(demo, "kill pc-2")
+            os.kill(int(re.search(r"pc-4 +pid (\d+)", printed).group(1)), signal.SIGKILL)
+            printed = demo.stdout.read()
+            assert demo.wait(60) == 1
+            assert "pc-4 ended by itself with exit code -9" in wrong(printed)[0]
+        assert list(tmp_path.iterdir()) == []
+        assert processes(tmp_path) == []
+
+    def test_machines_end_by_themselves_when_the_demo_is_killed(self, tmp_path):
+        with start(tmp_path) as demo:
+            read_until(demo, "kill pc-2")
+            demo.kill()
+        deadline = time.monotonic() + 60
+        while processes(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert processes(tmp_path) == []

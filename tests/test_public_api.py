@@ -1,0 +1,111 @@
+"""The public surface is a promise: what is here can be imported, and nothing else is."""
+
+import heartbeat_kit
+import heartbeat_kit.errors
+import heartbeat_kit.storage
+import heartbeat_kit.testing
+
+PUBLIC = [
+    "Basis",
+    "CheckReport",
+    "Clock",
+    "DEFAULT_HEARTBEAT_INTERVAL",
+    "DEFAULT_OFFLINE_TIMEOUT",
+    "FleetState",
+    "Heartbeat",
+    "HeartbeatConfig",
+    "HeartbeatService",
+    "Instant",
+    "JsonFileStorage",
+    "MachineState",
+    "MachineStatus",
+    "MemoryStorage",
+    "ObserverHealth",
+    "ObserverState",
+    "Reason",
+    "Registration",
+    "ServiceStatus",
+    "SharedFolderStorage",
+    "Statistics",
+    "Storage",
+    "StorageTraits",
+    "Subscription",
+    "SystemClock",
+    "Transition",
+    "classify",
+    "default_machine_id",
+    "normalize_machine_id",
+    "open_storage",
+    "to_wire",
+]
+
+
+def test_the_package_exports_exactly_its_promise():
+    assert sorted(heartbeat_kit.__all__) == sorted(PUBLIC)
+    assert all(hasattr(heartbeat_kit, name) for name in PUBLIC)
+    assert set(PUBLIC) <= set(dir(heartbeat_kit))
+
+
+def test_every_listed_name_of_the_other_public_modules_exists():
+    for module in (heartbeat_kit.errors, heartbeat_kit.storage, heartbeat_kit.testing):
+        assert all(hasattr(module, name) for name in module.__all__), module
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    assert not hasattr(heartbeat_kit, "HeartbeatServices")
+    assert not hasattr(heartbeat_kit.storage, "RedisStorage")
+
+
+def test_the_service_has_exactly_the_promised_methods():
+    promised = [
+        "check",
+        "config",
+        "history",
+        "is_running",
+        "machine_id",
+        "on_offline",
+        "on_online",
+        "on_transition",
+        "on_warning",
+        "progress",
+        "prune",
+        "reconfigure",
+        "register",
+        "remove",
+        "start",
+        "state",
+        "status",
+        "stop",
+        "storage",
+        "subscribe",
+        "wait_for",
+    ]
+    public = [name for name in vars(heartbeat_kit.HeartbeatService) if not name.startswith("_")]
+    assert sorted(public) == sorted(promised)
+
+
+def test_error_codes_are_stable_and_each_belongs_to_one_class():
+    classes = [getattr(heartbeat_kit.errors, name) for name in heartbeat_kit.errors.__all__]
+    codes = {cls.__name__: cls.code for cls in classes}
+    assert len(set(codes.values())) == len(codes)
+    assert codes == {
+        "HeartbeatKitError": "HEARTBEAT_KIT_ERROR",
+        "InvalidMachineIdError": "INVALID_MACHINE_ID",
+        "MissingMachineIdError": "HEARTBEAT_MISSING_MACHINE_ID",
+        "InvalidMetadataError": "INVALID_METADATA",
+        "InvalidHeartbeatError": "INVALID_HEARTBEAT",
+        "InvalidConfigurationError": "INVALID_CONFIGURATION",
+        "MissingDependencyError": "MISSING_DEPENDENCY",
+        "UnknownMachineError": "UNKNOWN_MACHINE",
+        "StorageError": "STORAGE_ERROR",
+        "StorageUnavailableError": "STORAGE_UNAVAILABLE",
+        "StorageCorruptError": "STORAGE_CORRUPT",
+        "StorageClosedError": "STORAGE_CLOSED",
+        "ServiceError": "HEARTBEAT_SERVICE_ERROR",
+        "HeartbeatRegistrationError": "HEARTBEAT_REGISTRATION_FAILED",
+        "HeartbeatCheckError": "HEARTBEAT_CHECK_FAILED",
+        "HeartbeatStateError": "HEARTBEAT_GET_STATE_FAILED",
+        "HeartbeatStopError": "HEARTBEAT_STOP_FAILED",
+        "HeartbeatStartError": "HEARTBEAT_START_FAILED",
+        "ServiceAlreadyRunningError": "SERVICE_ALREADY_RUNNING",
+    }
