@@ -15,6 +15,7 @@ from heartbeat_kit._beater import Beater
 from heartbeat_kit._clock import Clock
 from heartbeat_kit._dispatcher import Dispatcher
 from heartbeat_kit._models import FleetState, ObserverHealth
+from heartbeat_kit._observer import Timing
 from heartbeat_kit._results import CheckReport
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import HeartbeatCheckError, HeartbeatKitError, HeartbeatStateError
@@ -34,7 +35,7 @@ class Checker:
     """
 
     def __init__(self, watcher: Watcher, dispatcher: Dispatcher, clock: Clock) -> None:
-        self.watcher = watcher
+        self._watcher = watcher
         self._dispatcher = dispatcher
         self._clock = clock
         self._last: tuple[int, CheckReport] | None = None
@@ -51,7 +52,7 @@ class Checker:
             report = self._fresh(fresh_ms)
             if report is None:
                 try:
-                    report = self.watcher.check(own, late_ms)
+                    report = self._watcher.check(own, late_ms)
                 except HeartbeatKitError:
                     raise
                 except Exception as error:
@@ -75,22 +76,28 @@ class Checker:
         """
         with self._guarded():
             try:
-                return self.watcher.state(own)
+                return self._watcher.state(own)
             except HeartbeatKitError:
                 raise
             except Exception as error:
                 raise HeartbeatStateError(f"the state cannot be read: {type(error).__name__}: {error}") from error
 
+    def retime(self, timing: Timing) -> None:
+        """Use other numbers from the next look on."""
+        with self._guarded():
+            self._watcher.retime(timing)
+            self._last = None
+
     def forget(self, machine_id: str) -> None:
         """A machine was removed by this service."""
         with self._guarded():
-            self.watcher.forget(machine_id)
+            self._watcher.forget(machine_id)
             self._last = None
 
     def remember(self) -> bool:
         """Store what was observed for the next run; true if it is there."""
         with self._guarded():
-            return self.watcher.remember()
+            return self._watcher.remember()
 
     def expire(self) -> None:
         """The next check looks, however fresh the last one is."""

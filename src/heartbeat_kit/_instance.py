@@ -58,6 +58,7 @@ class InstanceLock:
         self._path = directory / "service.lock" if storage.traits.cross_process else None
         self._key = (id(storage), machine_id)
         self._held: FileLock | tuple[int, int, str] | None = None
+        self._pid = os.getpid()
 
     def acquire(self) -> None:
         """Take the lock.
@@ -72,7 +73,7 @@ class InstanceLock:
                 if key in _running:
                     raise self._already_running("in this process")
                 _running.add(key)
-            self._held = key
+            self._held, self._pid = key, os.getpid()
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -86,11 +87,13 @@ class InstanceLock:
                 "on a local disk that can be written",
                 machine_id=self._machine_id,
             ) from error
-        self._held = lock
+        self._held, self._pid = lock, os.getpid()
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
+        """Give the lock back; nothing happens if it is not held, or was inherited by a fork."""
         held, self._held = self._held, None
+        if self._pid != os.getpid():
+            return  # the parent still runs
         if isinstance(held, tuple):
             with _running_lock:
                 _running.discard(held)

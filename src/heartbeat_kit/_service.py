@@ -237,8 +237,7 @@ class HeartbeatService:
             raise InvalidConfigurationError(f"no setting {', '.join(unknown)}: expected some of {', '.join(known)}")
         with self._lifecycle:
             self._config = attrs.evolve(self._config, **changes)
-            self._checker.watcher.timing = Timing.of(self._config, self._storage.traits)
-            self._checker.expire()
+            self._checker.retime(Timing.of(self._config, self._storage.traits))
             if self.is_running:
                 self._background.replan(*self._periods())
                 self._save(running=True)

@@ -46,7 +46,7 @@ class Watcher:
         storage: What to look at.
         ledger: Where announcements are kept: the storage itself, or a `LocalLedger`.
         clock: Read twice a look, before and after the load.
-        timing: The numbers in force; may be replaced between looks.
+        timing: The numbers in force.
         machine_id: The observer's name.
         owner: The name under which events are committed.
     """
@@ -54,7 +54,7 @@ class Watcher:
     def __init__(
         self, storage: Storage, ledger: SharedLedger, clock: Clock, *, timing: Timing, machine_id: str, owner: str
     ) -> None:
-        self.timing = timing
+        self._timing = timing
         self._storage = storage
         self._ledger = ledger
         self._clock = clock
@@ -96,7 +96,12 @@ class Watcher:
             self._notice(seen, self._look(seen, late_ms=0, count=False))
         except _BlindError as blind:
             self._go_blind(now, str(blind))
-        return fleet_state(self._memory, self.timing, now, self._health(), self._last_check_ms)
+        return fleet_state(self._memory, self._timing, now, self._health(), self._last_check_ms)
+
+    def retime(self, timing: Timing) -> None:
+        """Use other numbers from the next look on."""
+        self._timing = timing
+        self._memory = self._memory.restless()
 
     def forget(self, machine_id: str) -> None:
         """A machine was removed by this service: out of sight at once, announced by the next check."""
@@ -134,7 +139,7 @@ class Watcher:
             self._memory,
             seen.snapshot,
             seen.ledger,
-            timing=self.timing,
+            timing=self._timing,
             started=seen.started,
             finished=seen.finished,
             observer=self._machine_id,
@@ -158,8 +163,8 @@ class Watcher:
         """Tell the local ledger when records rose: at most every T/2, and only what is new."""
         if not isinstance(self._ledger, ObservationLog):
             return False
-        due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self.timing.timeout_ms // 2
-        if not due or self.timing.shared_clock:
+        due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self._timing.timeout_ms // 2
+        if not due or self._timing.shared_clock:
             return due
         try:
             noted = self._ledger.observations()

@@ -57,7 +57,9 @@ def begin(environment):
 
 
 def run(environment, *arguments):
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, timeout=60)
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
 
 
 def eventually(holds, seconds=30):
@@ -188,7 +190,9 @@ def test_a_share_that_is_away_is_warned_of_and_gets_the_metadata_when_it_comes(b
 def test_status_into_a_closed_pipe_ends_without_a_word(environment):
     reading, writing = os.pipe()
     os.close(reading)
-    shown = subprocess.run([*PROGRAM, "status"], stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60)
+    shown = subprocess.run(
+        [*PROGRAM, "status"], stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+    )
     os.close(writing)
     assert (shown.returncode, shown.stderr) == (141, b"")
 

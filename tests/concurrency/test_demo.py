@@ -119,7 +119,9 @@ def play(monkeypatch, tmp_path, capsys):
 
 
 def wrong(printed):
-    return [line.removeprefix("✗ ") for line in printed.splitlines() if line.startswith("✗")]
+    """The problems the verdict names, each unwrapped to one line."""
+    joined = re.sub(r"\n  (?=\S)", " ", printed)
+    return [line.removeprefix("✗ ") for line in joined.splitlines() if line.startswith("✗")]
 
 
 class TestVirtual:

@@ -1,4 +1,4 @@
-"""A place where heartbeats live, as the regression tests use it: services, damage and outages, the same on every storage."""
+"""A place where heartbeats live, as tests use it: services, damage and outages, the same on every storage."""
 
 import contextlib
 import json

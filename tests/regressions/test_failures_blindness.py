@@ -163,7 +163,7 @@ def test_f36_a_pipe_named_like_a_record_holds_nobody_up(folder, clock):
 
 
 def test_f37_a_service_starts_without_its_share_and_recovers(medium, clock):
-    """Absent at start: started, blind, beating into memory; present: own record there and seeing within one interval."""
+    """Absent at start: it runs, blind, its beat pending; once present: own record there and seeing in one interval."""
     peer = medium.peer("web-1")
     medium.take_away()
     options = {"must_exist": False} if medium.in_files else {}

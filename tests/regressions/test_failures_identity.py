@@ -74,7 +74,7 @@ def test_f02_one_source_says_who_we_are(monkeypatch):
 
 
 def test_f02_two_hosts_under_one_id_are_reported_as_a_conflict(medium, clock, monkeypatch):
-    """Two hosts that beat as one machine are named in the report and on the machine; two processes of a host are not."""
+    """Two hosts that beat as one machine are named in report and state; two processes of one host are not."""
     observer = medium.service("watcher")
     senders = []
     for machine, host in (("twin", "alpha"), ("single", "gamma"), ("twin", "beta"), ("single", "gamma")):

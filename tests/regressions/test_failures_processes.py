@@ -1,4 +1,4 @@
-"""F05, F12, F45, F56 with real processes: all see all, one death is one event each, a kill loses and repeats nothing."""
+"""F05, F12, F45, F56 with real processes: all see all, a death is one event each, a kill loses nothing."""
 
 import json
 
@@ -42,7 +42,7 @@ MACHINE = """
 
 
 def test_f45_six_processes_see_six_and_each_announces_a_kill_and_a_return_once(tmp_path):
-    """Six processes, one folder: each sees all six; one killed is announced once by each of the others, under one id."""
+    """Six processes, one folder: each sees all six; a killed one is announced once by each other, under one id."""
     share = tmp_path / "share"
     share.mkdir()
 

@@ -349,7 +349,7 @@ def test_f28_metadata_round_trips_and_survives_a_restart(medium, clock):
 
 
 def test_f46_remove_is_final_until_the_machine_beats_again(medium, clock):
-    """A removed machine does not return when other services look, beat, stop or restart; its own beat brings it back."""
+    """A removed machine stays away while others look, beat, stop or restart; its own beat brings it back."""
     victim = medium.service("victim", clock=medium.clock_of())
     victim.register({"n": 1})
     others = [medium.observer(f"watcher-{number}", clock=medium.clock_of())[0] for number in range(2)]

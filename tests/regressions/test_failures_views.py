@@ -1,4 +1,4 @@
-"""F34, F41, F42, F43: what people read is frozen, agrees everywhere, never takes trouble for health, and explains itself."""
+"""F34, F41, F42, F43: what people read is frozen, agrees, takes no trouble for health, and explains itself."""
 
 import json
 import pickle

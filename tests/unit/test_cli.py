@@ -296,8 +296,8 @@ class TestWatch:
         monkeypatch.setattr("sys.stdout", screen)
         main(["watch", "--storage", url, "--count", "1"])
         text = screen.getvalue()
-        assert text.startswith("\x1b[2J\x1b[?25l\x1b[H")
-        assert text.endswith("\x1b[J\x1b[?25h")
+        assert text.startswith("\x1b[2J\x1b[?25l\x1b[H\x1b[?7l")
+        assert text.endswith("\x1b[J\x1b[?7h\x1b[?25h")
 
     def test_a_fleet_taller_than_the_terminal_shows_trouble_first(self, url, monkeypatch):
         for number in range(30):
@@ -407,7 +407,13 @@ class TestOutput:
         terminal = Terminal(screen, {})
         terminal.passing("for a moment")
         terminal.line("kept")
-        assert screen.getvalue() == "for a moment\r\x1b[2Kkept\n"
+        assert screen.getvalue() == "\x1b[?7lfor a moment\x1b[?7h\r\x1b[2Kkept\n"
+
+    def test_a_paragraph_hangs_from_its_mark(self, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "12")
+        screen = Screen()
+        Terminal(screen, {"NO_COLOR": "1"}).prose("one two three", indent=" ", mark=Cell("*", "red"))
+        assert screen.getvalue() == " * one two\n   three\n"
 
     def test_a_stream_without_our_signs_gets_others(self):
         raw = io.BytesIO()

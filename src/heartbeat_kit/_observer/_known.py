@@ -95,6 +95,12 @@ class Memory:
         """The wall-clock time of a point of the monotonic axis."""
         return mono_ms + self.offset_ms
 
+    def restless(self) -> Memory:
+        """The memory with everybody to be judged anew at the next look: the numbers in force have changed."""
+        return attrs.evolve(
+            self, known={name: attrs.evolve(known, wake_ms=-NEVER) for name, known in self.known.items()}
+        )
+
     def without(self, machine_id: str) -> Memory:
         """The memory after this service removed a machine: out of sight at once, announced by the next check."""
         if machine_id not in self.known:

@@ -97,7 +97,7 @@ def look(
         if made:
             updates[machine_id] = attrs.evolve(updates[machine_id], wake_ms=-NEVER)  # until the ledger agrees
             moves += made
-    leaving = {}  # out of sight, and in memory until the ledger agrees: a query or a failed commit must not eat the news
+    leaving = {}  # out of sight, but remembered until the ledger agrees: no query, no failed commit may eat the news
     for machine_id, known in pass_.gone.items():
         entry = ledger.get(machine_id)
         if entry is not None and entry.reason is not Reason.REMOVED:

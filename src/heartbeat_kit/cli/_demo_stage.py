@@ -15,7 +15,7 @@ from heartbeat_kit.cli._view import STYLES, span, status_cell
 __all__ = ["Stage"]
 
 _INDENT = "    "
-_BAR = 32
+_BAR = 24
 _HAPPENED = {
     Reason.FIRST_SEEN: "is here, for the first time",
     Reason.RETURNED: "is back",
@@ -67,9 +67,9 @@ class Stage:
         stamp = f"{(now.mono_ms - self._began_ms) / 1000:5.1f} s"
         self._terminal.line(f"{self._terminal.paint(stamp, 'cyan')}  {text}")
 
-    def remark(self, text: str, *, indent: str = _INDENT) -> None:
+    def remark(self, text: str) -> None:
         """A sentence of the narrator."""
-        self._terminal.prose(text, indent=indent)
+        self._terminal.prose(text, indent=_INDENT)
 
     def table(self, state: FleetState, processes: dict[str, str]) -> None:
         """Everybody as the observer believes them to be."""
@@ -97,7 +97,7 @@ class Stage:
         bar = f"{bar[: _BAR // 2]}│{bar[_BAR // 2 :]}│"
         self._terminal.passing(
             f"{_INDENT}{machine_id} silent for {age_ms / 1000:4.1f} s {self._terminal.paint(bar, STYLES[status])} "
-            f"warning {timeout_ms / 1000:g} s, offline {2 * timeout_ms / 1000:g} s"
+            f"{timeout_ms / 1000:g} s warning, {2 * timeout_ms / 1000:g} s offline"
         )
 
     def verdict(self, findings: Iterable[str], problems: Iterable[str]) -> None:
@@ -105,14 +105,14 @@ class Stage:
         terminal = self._terminal
         terminal.line()
         for finding in findings:
-            terminal.line(f"{terminal.paint('✓', 'green bold')} {finding}")
+            terminal.prose(finding, mark=Cell("✓", "green bold"))
         for problem in problems:
-            terminal.line(f"{terminal.paint('✗', 'red bold')} {problem}")
+            terminal.prose(problem, mark=Cell("✗", "red bold"))
 
     def last(self, text: str, *, good: bool) -> None:
         """The last line."""
         self._terminal.line()
-        self._terminal.line(self._terminal.paint(text, "green bold" if good else "red bold"))
+        self._terminal.prose(text, style="green bold" if good else "red bold")
 
 
 def _story(event: Transition) -> str:

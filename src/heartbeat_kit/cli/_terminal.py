@@ -37,6 +37,8 @@ _ASCII: Final = {
     "░": ".",
     "·": "-",
 }
+_NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
+"""What is drawn over later may not be longer than a line."""
 _PLAIN_WIDTH: Final = 100
 """Prose that goes to a file is wrapped here."""
 
@@ -83,22 +85,23 @@ class Terminal:
         """Write one line, which stays."""
         self._write(f"{self._cleared()}{text}\n")
 
-    def prose(self, text: str, *, indent: str = "", style: str = "") -> None:
-        """Write a paragraph, wrapped to the width."""
-        width = min(self.size[0], _PLAIN_WIDTH)
-        for line in textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent):
-            self.line(self.paint(line, style))
+    def prose(self, text: str, *, indent: str = "", mark: Cell | None = None, style: str = "") -> None:
+        """Write a paragraph, wrapped to the width; a `mark` stands before it."""
+        width, hang = min(self.size[0], _PLAIN_WIDTH), len(mark.text) + 1 if mark else 0
+        for number, line in enumerate(textwrap.wrap(text, width - len(indent) - hang)):
+            before = " " * hang if mark is None or number else f"{self.paint(*mark)} "
+            self.line(f"{indent}{before}{self.paint(line, style)}")
 
     def passing(self, text: str) -> None:
         """Show a line that the next one replaces; where that cannot be done, show nothing."""
         if self.moves:
-            self._write(f"{self._cleared()}{text}")
+            self._write(f"{self._cleared()}{_NO_WRAP}{text}{_WRAP}")
             self._transient = True
 
     def page(self, lines: Sequence[str]) -> None:
         """Replace the whole screen; where that cannot be done, write the lines and an empty one."""
         if self.moves:
-            self._write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
+            self._write(f"\x1b[H{_NO_WRAP}{''.join(f'{line}\x1b[K\n' for line in lines)}\x1b[J{_WRAP}")
         else:
             self._write("".join(f"{line}\n" for line in (*lines, "")))
 

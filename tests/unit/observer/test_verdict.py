@@ -233,5 +233,6 @@ class TestWake:
         found = known(beat(at=START + 1_000 * stamped), Basis.SENDER)
         outcome = judged(found, seconds, SLOW).known
         assert outcome.wake_ms == wake
-        assert shown(found, SLOW, at(wake / 1_000)) is not outcome.verdict
-        assert shown(found, SLOW, at(wake / 1_000 - 0.001)) is outcome.verdict
+        before, then = (judged(outcome, wake / 1_000 - tick, SLOW).known for tick in (0.001, 0))
+        assert (before.verdict, before.basis) == (outcome.verdict, outcome.basis)
+        assert (then.verdict, then.basis) != (outcome.verdict, outcome.basis)
