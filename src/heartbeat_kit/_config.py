@@ -68,7 +68,7 @@ class HeartbeatConfig:
         heartbeat_interval: The beat this machine promises.
         offline_timeout: T: silence of T is a warning, of 2 T offline. At least two intervals, because one lost or
             late beat must not be a verdict.
-        auto_sync_enabled: Whether an attached `SyncCoordinator` acts by itself.
+        auto_sync_enabled: Shown to tools that act on a change of status; the service itself only stores it.
         check_interval: Time between two looks in background mode; ``None`` means `heartbeat_interval`.
         confirm_offline: Consecutive looks that must agree before a status worsens.
         confirm_online: Consecutive looks that must agree before a status improves.

@@ -29,7 +29,7 @@ _REASONS = {
     "absent": "its record is not there at the moment, and the last one seen is what counts",
     "never_seen": "no readable record of it was ever seen",
     "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
-    "unconfirmed": "more looks must agree before its status moves",
+    "unconfirmed": "nothing better is known until more looks agree",
     "settling": "it has not beaten since the observer was disturbed, and is given time to",
 }
 

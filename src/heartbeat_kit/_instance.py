@@ -19,8 +19,11 @@ from heartbeat_kit.storage import SharedLedger, Storage
 
 __all__ = ["InstanceLock", "local_ledger", "state_directory"]
 
-_running: set[tuple[int, int, str]] = set()
-"""Services of this process on storages no other process can see: (pid, id of the storage object, machine)."""
+_running: dict[tuple[int, int, str], Storage] = {}
+"""Services of this process on storages no other process can see: (pid, id of the storage object, machine).
+
+The storage is kept, because the id of one that is gone may become another's.
+"""
 _running_lock = threading.Lock()
 
 
@@ -56,7 +59,7 @@ class InstanceLock:
     def __init__(self, directory: Path, storage: Storage, machine_id: str) -> None:
         self._machine_id = machine_id
         self._path = directory / "service.lock" if storage.traits.cross_process else None
-        self._key = (id(storage), machine_id)
+        self._storage = storage
         self._held: FileLock | tuple[int, int, str] | None = None
         self._pid = os.getpid()
 
@@ -68,11 +71,11 @@ class InstanceLock:
             HeartbeatStartError: The lock file cannot be made.
         """
         if self._path is None:
-            key = (os.getpid(), *self._key)
+            key = (os.getpid(), id(self._storage), self._machine_id)
             with _running_lock:
                 if key in _running:
                     raise self._already_running("in this process")
-                _running.add(key)
+                _running[key] = self._storage
             self._held, self._pid = key, os.getpid()
             return
         try:
@@ -96,7 +99,7 @@ class InstanceLock:
             return  # the parent still runs
         if isinstance(held, tuple):
             with _running_lock:
-                _running.discard(held)
+                _running.pop(held, None)
         elif held is not None:
             held.release()
 

@@ -325,7 +325,11 @@ class HeartbeatService:
         return tuple(name for name in old if self.remove(name))
 
     def history(self, machine_id: str | None = None, since: datetime | None = None) -> tuple[Transition, ...]:
-        """What was announced, oldest first, of one machine or all, detected at or after `since` (aware)."""
+        """What was announced, oldest first, of one machine or all, detected at or after `since` (aware).
+
+        Raises:
+            StorageUnavailableError: The history is out of reach.
+        """
         if not isinstance(self._ledger, EventLog):
             return ()
         name = None if machine_id is None else normalize_machine_id(machine_id)

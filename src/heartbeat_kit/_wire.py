@@ -182,7 +182,7 @@ def _(result: MachineState, _: _Wanted) -> Wire:
         "status": str(result.status),
         "offlineSince": None if result.offline_since_ms is None else to_iso(result.offline_since_ms),
         "warningSince": None if result.warning_since_ms is None else to_iso(result.warning_since_ms),
-        "missedHeartbeats": result.missed_heartbeats,
+        "missedHeartbeats": None if beat is None else result.missed_heartbeats,  # unknown is not zero
         "metadata": result.metadata,
         **({} if beat is None else {"firstSeen": to_iso(beat.first_seen_ms)}),
         "reason": result.reason,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +32,9 @@ def url(share):
 
 @pytest.fixture
 def environment(tmp_path, url):
-    return {**os.environ, "HEARTBEAT_STORAGE": url, "XDG_STATE_HOME": str(tmp_path / "state"), "MACHINE_ID": "desk"}
+    ours = {"HEARTBEAT_STORAGE": url, "XDG_STATE_HOME": str(tmp_path / "state"), "MACHINE_ID": "desk"}
+    ambient = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # output is buffered
+    return {**ambient, **ours}
 
 
 @pytest.fixture
@@ -187,14 +190,31 @@ def test_a_share_that_is_away_is_warned_of_and_gets_the_metadata_when_it_comes(b
     assert stored(url, "web-1").metadata == {"role": "web"}
 
 
-def test_status_into_a_closed_pipe_ends_without_a_word(environment):
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--help"], ["beat"], ["watch", "--every", "60"]])
+def test_a_closed_pipe_ends_it_without_a_word(environment, arguments):
     reading, writing = os.pipe()
     os.close(reading)
-    shown = subprocess.run(
-        [*PROGRAM, "status"], stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+    ended = subprocess.run(
+        [*PROGRAM, *arguments], stdout=writing, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
     )
     os.close(writing)
-    assert (shown.returncode, shown.stderr) == (141, b"")
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_behind_its_output_is_said_in_one_line(environment):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, "status"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            timeout=60,
+            check=False,
+            text=True,
+        )
+    assert ended.returncode == 2
+    assert re.fullmatch(r"error OPERATING_SYSTEM: .*No space left on device\n", ended.stderr)
 
 
 def test_watch_ends_with_zero_when_interrupted(environment):

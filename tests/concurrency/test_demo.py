@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -138,9 +139,10 @@ class TestVirtual:
 
     def test_a_kept_folder_is_named_and_there(self, play, tmp_path, capsys):
         code, printed = play(VirtualFleet, "--keep")
-        url = re.search(r"status --storage '(.*)'", printed).group(1)
+        command = shlex.split(re.search(r"heartbeat-kit (status .*)", printed).group(1))
         assert code == 0
-        assert main(["status", "--storage", url]) == 1
+        assert command[3:] == ["--interval", "1", "--timeout", "4"]
+        assert main(command) == 1
         assert "5 machines" in capsys.readouterr().out
 
     def test_an_interruption_stops_everybody_and_removes_the_folder(self, play, tmp_path):
@@ -255,6 +257,72 @@ class TestVirtual:
         assert "not there" in "\n".join(wrong(printed))
 
 
+def tampering(tamper):
+    """A service that tells its listeners `tamper(event)`, a list, instead of each event."""
+
+    class Tampering(HeartbeatService):
+        def on_transition(self, listener):
+            def tell(event):
+                for told in tamper(event):
+                    listener(told)
+
+            return super().on_transition(tell)
+
+    return Tampering
+
+
+def of_victim(event, after):
+    return event.machine_id == "pc-2" and event.after is after and event.reason is not Reason.FIRST_SEEN
+
+
+class TestUntrueObserver:
+    """The play believes its own observer no more than anybody else."""
+
+    @pytest.mark.parametrize(
+        ("tamper", "found"),
+        [
+            (lambda e: [e, e] if e.reason is Reason.LEFT else [e], "pc-3 was announced offline (left) 2 times"),
+            (
+                lambda e: [attrs.evolve(e, last_heartbeat=e.last_heartbeat_ms - 1)] if of_victim(e, WARNING) else [e],
+                "the warning of pc-2 does not rest on its last heartbeat",
+            ),
+            (
+                lambda e: [attrs.evolve(e, occurred_at=e.occurred_at_ms + 9_000)] if of_victim(e, OFFLINE) else [e],
+                "the offline of pc-2 was dated",
+            ),
+            (
+                lambda e: [attrs.evolve(e, episode="another")] if of_victim(e, ONLINE) else [e],
+                "do not share one episode",
+            ),
+        ],
+    )
+    def test_what_it_announces_is_compared_with_what_happened(self, play, monkeypatch, tamper, found):
+        monkeypatch.setattr(_demo, "HeartbeatService", tampering(tamper))
+        code, printed = play()
+        assert code == 1
+        assert any(found in problem for problem in wrong(printed))
+
+    def test_a_warning_it_never_announces_is_noticed(self, play, monkeypatch):
+        monkeypatch.setattr(_demo, "HeartbeatService", tampering(lambda e: [] if of_victim(e, WARNING) else [e]))
+        code, printed = play()
+        assert code == 1
+        assert "for pc-2 to be announced warning, in vain" in "\n".join(wrong(printed))
+
+    def test_a_status_shown_before_its_deadline_is_noticed(self, play, monkeypatch):
+        class Hasty(HeartbeatService):
+            def state(self):
+                state = super().state()
+                if "pc-2" not in state or state["pc-2"].age_ms < 2_000:
+                    return state
+                hasty = attrs.evolve(state["pc-2"], status=OFFLINE)
+                return attrs.evolve(state, machines={**state.machines, "pc-2": hasty})
+
+        monkeypatch.setattr(_demo, "HeartbeatService", Hasty)
+        code, printed = play()
+        assert code == 1
+        assert any(re.match(r"pc-2 was offline at a look only \d\.\d\d s after", problem) for problem in wrong(printed))
+
+
 def transition(after=WARNING, reason=Reason.SILENT, **changes):
     values = {
         "id": "a" * 32,
@@ -355,9 +423,9 @@ class TestReal:
         demo = start(tmp_path)
         printed, errors = demo.communicate(timeout=120)
         assert (demo.returncode, wrong(printed), errors) == (0, [], "")
-        assert len(re.findall(r"^ *\d+\.\d s  pc-2  online → warning ", printed, re.MULTILINE)) == 1
-        assert len(re.findall(r"^ *\d+\.\d s  pc-2  warning → offline ", printed, re.MULTILINE)) == 1
-        assert len(re.findall(r"^ *\d+\.\d s  pc-2  offline → online ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2 +online → warning ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2 +warning → offline ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"^ *\d+\.\d s  pc-2 +offline → online ", printed, re.MULTILINE)) == 1
         assert "\x1b" not in printed
         assert list(tmp_path.iterdir()) == []
         assert processes(tmp_path) == []

@@ -1,6 +1,5 @@
 """F09–F12, F31–F33: each change is one event, stored, delivered once to everybody, and dated exactly."""
 
-import itertools
 import threading
 from datetime import timedelta
 
@@ -15,7 +14,6 @@ def test_f09_one_transition_is_one_event_across_checks_and_restarts(medium, cloc
     """However often one checks, reloads or restarts, a death is one warning and one offline, a return one online."""
     peer = medium.peer("web-1")
     heard = RecordingListener()
-    names = itertools.count()
 
     def watch(looks):
         service = medium.service("watcher", storage=None if medium.in_files else shared)
@@ -26,7 +24,6 @@ def test_f09_one_transition_is_one_event_across_checks_and_restarts(medium, cloc
             service.check(force=True)
             service.check()
         service.stop()
-        return next(names)
 
     shared = medium.storage()
     watch(4)
@@ -91,9 +88,36 @@ def test_f10_a_listener_is_called_once_per_event(medium, clock):
     assert len(set(heard.ids)) == len(heard.ids)
 
 
+def test_f10_a_listener_that_looks_again_is_not_called_again(medium, clock):
+    """A listener that itself checks, and so finds another death, hears each event once."""
+    peers = [medium.peer(f"pc-{number}") for number in range(2)]
+    service = medium.service("watcher")
+    for _ in range(3):
+        clock.advance(INTERVAL)
+        service.check(force=True)
+    heard = RecordingListener()
+    service.subscribe(heard)
+
+    @service.on_warning
+    def look_again(event):
+        if event.machine_id == "pc-0":
+            clock.advance(60)
+            service.check(force=True)
+
+    peers[0].stop()
+    clock.advance(45)
+    service.check(force=True)
+    peers[1].stop()
+    while len(heard.events) < 2:
+        clock.advance(15)
+        service.check(force=True)
+    service.check(force=True)
+    assert changes(heard) == [("pc-0", "warning"), ("pc-1", "warning")]
+
+
 @pytest.mark.parametrize("through", ["its own service", "the observer"])
 def test_f11_a_machine_that_beats_again_is_newly_online_exactly_once(medium, clock, through):
-    """From offline: beat → check reports newly_online once, whoever stored the beat: the beat itself decides nothing."""
+    """From offline: beat → check reports newly_online once, whoever stored the beat; the beat announces nothing."""
     watcher = medium.service("watcher")
     heard = RecordingListener()
     watcher.on_online(heard)

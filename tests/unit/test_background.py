@@ -56,9 +56,9 @@ def test_late_by_more_than_one_interval_beyond_plan_is_a_stall(log, stall, late)
     log.clock.stall(stall)
     log.clock.advance(stall)
     assert log.looks[1:] == [(stall, late)]
-    log.clock.advance(10)
-    assert log.looks[-1][1] == 0
-    assert len(log.looks) == 3
+    log.clock.advance(30)
+    assert len(log.looks) >= 5
+    assert {late for _, late in log.looks[2:]} == {0}
 
 
 def test_a_slow_beat_delays_the_next_and_never_stacks(log):
@@ -105,7 +105,7 @@ def test_no_beat_without_progress(log):
 
 def test_without_a_progress_deadline_there_is_always_progress(log):
     log.background.start(10_000, 10_000, None)
-    log.clock.advance(10**6)
+    log.clock.advance(10_000)
     assert log.background.makes_progress
 
 

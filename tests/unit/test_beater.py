@@ -151,7 +151,7 @@ def test_an_error_without_words_is_pending_by_its_name():
     storage = FaultyStorage(MemoryStorage())
     storage.fail("put", error=OSError())
     sender = beater(storage)
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         sender.beat(at(0), 30_000)
     assert sender.pending == "OSError"
 

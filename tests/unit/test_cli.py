@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -460,9 +461,11 @@ class TestStopSignals:
     def test_a_signal_ends_the_wait_and_is_remembered(self):
         with StopSignals() as signals:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            began = time.monotonic()
             assert signals.wait(30)
             assert signals.received == signal.SIGTERM
             assert signals.wait(30), "later waits end at once"
+            assert time.monotonic() - began < 10
 
     def test_another_thread_may_ask(self):
         with StopSignals() as signals:

@@ -29,7 +29,7 @@ def test_defaults():
         fresh_for=timedelta(seconds=10),
         silence_hold=timedelta(minutes=15),
     )
-    assert (DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT) == (timedelta(seconds=30), timedelta(minutes=2))
+    assert (timedelta(seconds=30), timedelta(minutes=2)) == (DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,10 @@ def test_two_beats_must_fit_into_the_timeout():
 
 
 @pytest.mark.parametrize("name", ["heartbeat_interval", "offline_timeout", "check_interval"])
-@pytest.mark.parametrize("value", [timedelta(0), -SECOND, timedelta(microseconds=999), timedelta(days=367), 30, "30", timedelta.max])
-def test_a_duration_out_of_range_or_of_the_wrong_type_is_refused_by_name(name, value):  # fmt: skip
+@pytest.mark.parametrize(
+    "value", [timedelta(0), -SECOND, timedelta(microseconds=999), timedelta(days=367), 30, "30", timedelta.max]
+)
+def test_a_duration_out_of_range_or_of_the_wrong_type_is_refused_by_name(name, value):
     with pytest.raises(InvalidConfigurationError, match=f"^{name} is"):
         HeartbeatConfig(**{name: value})
 
@@ -100,7 +102,7 @@ def test_a_count_is_a_whole_number_of_at_least_one(name, value):
 
 @pytest.mark.parametrize("value", [1, 0, None, "true"])
 def test_a_flag_is_true_or_false(value):
-    with pytest.raises(InvalidConfigurationError, match="^auto_sync_enabled is"):
+    with pytest.raises(InvalidConfigurationError, match=r"^auto_sync_enabled is"):
         HeartbeatConfig(auto_sync_enabled=value)
 
 
@@ -129,16 +131,19 @@ def test_words_for_false(word):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        *((name, text) for name in ("HEARTBEAT_INTERVAL", "OFFLINE_TIMEOUT") for text in
-          ("0", "-1", "30s", "1e3", "1.5", "undefined", "NaN", "٣٠٠٠٠", "9" * 5_000, "31622400001")),
+        *(
+            (name, text)
+            for name in ("HEARTBEAT_INTERVAL", "OFFLINE_TIMEOUT")
+            for text in ("0", "-1", "30s", "1e3", "1.5", "undefined", "NaN", "٣٠٠٠٠", "9" * 5_000, "31622400001")
+        ),
         ("AUTO_SYNC", "maybe"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_variable_is_named(name, text):
     with pytest.raises(InvalidConfigurationError, match=f"^{name} is"):
         HeartbeatConfig.from_env({name: text})
 
 
 def test_variables_that_do_not_fit_together_are_named():
-    with pytest.raises(InvalidConfigurationError, match="HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT.*two heartbeat"):
+    with pytest.raises(InvalidConfigurationError, match=r"HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT.*two heartbeat"):
         HeartbeatConfig.from_env({"HEARTBEAT_INTERVAL": "5000", "OFFLINE_TIMEOUT": "9999"})

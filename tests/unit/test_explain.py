@@ -56,8 +56,16 @@ def test_a_blind_observer_says_so():
 
 @pytest.mark.parametrize(
     ("age", "words"),
-    [(0, "0 s"), (1_500, "1.5 s"), (-3_000, "-3 s"), (119_999, "119.999 s"), (120_000, "2.0 min"), (-600_000, "-10.0 min"),
-     (7_199_000, "120.0 min"), (7_200_000, "2.0 h")],
-)  # fmt: skip
+    [
+        (0, "0 s"),
+        (1_500, "1.5 s"),
+        (-3_000, "-3 s"),
+        (119_999, "119.999 s"),
+        (120_000, "2.0 min"),
+        (-600_000, "-10.0 min"),
+        (7_199_000, "120.0 min"),
+        (7_200_000, "2.0 h"),
+    ],
+)
 def test_spans_in_words(age, words):
     assert f"a silence of {words}, " in explain(machine(age=age))

@@ -63,7 +63,7 @@ def test_the_environment_is_the_default_source(monkeypatch):
 
 def test_a_bad_source_is_named_not_skipped(monkeypatch):
     """Falling back to another source would let one machine live twice."""
-    with pytest.raises(InvalidMachineIdError, match="^MACHINE_ID holds no usable"):
+    with pytest.raises(InvalidMachineIdError, match=r"^MACHINE_ID holds no usable"):
         default_machine_id({"MACHINE_ID": "../x", "ROOSYNC_MACHINE_ID": "b"})
     monkeypatch.setattr(socket, "gethostname", lambda: "büro")
     with pytest.raises(InvalidMachineIdError, match="set MACHINE_ID"):

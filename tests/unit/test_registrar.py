@@ -30,8 +30,11 @@ def registrar(storage, clock):
 def test_a_registration(registrar, storage, clock):
     first = registrar.register("web-2", {"a": 1}, 30_000)
     assert (first.machine_id, first.status, first.timestamp_ms, first.is_new_machine) == (
-        "web-2", MachineStatus.ONLINE, START, True
-    )  # fmt: skip
+        "web-2",
+        MachineStatus.ONLINE,
+        START,
+        True,
+    )
     clock.advance(5)
     again = registrar.register("web-2", None, 30_000)
     assert (again.timestamp_ms, again.is_new_machine) == (START + 5_000, False)

@@ -49,7 +49,7 @@ def test_spans():
     assert require_span("x", None) is None
     assert require_span("x", timedelta(milliseconds=1)) == 1
     for bad in (timedelta(0), -timedelta(1), timedelta(microseconds=999), 5, "5"):
-        with pytest.raises(InvalidConfigurationError, match="^x is"):
+        with pytest.raises(InvalidConfigurationError, match=r"^x is"):
             require_span("x", bad)
 
 

@@ -21,15 +21,29 @@ def test_one_row_a_machine():
     )
     assert columns == MACHINE_COLUMNS
     assert rows == [
-        ("a", "online", "65 s", "2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.000Z", "beating, stale, identity conflict"),
+        (
+            "a",
+            "online",
+            "65 s",
+            "2026-01-01T00:00:00.000Z",
+            "2026-01-01T00:00:00.000Z",
+            "beating, stale, identity conflict",
+        ),
         ("b", "unknown", "", "never", "", "never_seen"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
     ("age", "text"),
-    [(119_400, "119 s"), (120_000, "2 min"), (-600_000, "-10 min"), (7_199_000, "120 min"), (7_200_000, "2.0 h"), (-7_200_000, "-2.0 h")],
-)  # fmt: skip
+    [
+        (119_400, "119 s"),
+        (120_000, "2 min"),
+        (-600_000, "-10 min"),
+        (7_199_000, "120 min"),
+        (7_200_000, "2.0 h"),
+        (-7_200_000, "-2.0 h"),
+    ],
+)
 def test_silences_are_rounded_for_people(age, text):
     assert machine_rows([machine(age=age)])[1][0][2] == text
 

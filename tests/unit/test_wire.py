@@ -71,8 +71,10 @@ def test_start_echoes_the_configuration_in_force(locale, message):
     }
 
 
-@pytest.mark.parametrize(("locale", "message"), [("en", "Heartbeat service stopped"), ("fr", "Service de heartbeat arrêté")])
-def test_stop(locale, message):  # fmt: skip
+@pytest.mark.parametrize(
+    ("locale", "message"), [("en", "Heartbeat service stopped"), ("fr", "Service de heartbeat arrêté")]
+)
+def test_stop(locale, message):
     stopped = attrs.evolve(STARTED, is_running=False, stopped_at=START, state_saved=True)
     assert to_wire(stopped, locale=locale) == {
         "success": True,
@@ -159,9 +161,14 @@ def test_state_with_heartbeats(state):
 
 def test_heartbeat_data():
     found = machine(
-        "c", MachineStatus.OFFLINE, warning_since=START, offline_since=START + 120_000, reason="silent", stale=True,
+        "c",
+        MachineStatus.OFFLINE,
+        warning_since=START,
+        offline_since=START + 120_000,
+        reason="silent",
+        stale=True,
         heartbeat=beat("c", metadata={"role": "db"}, first_seen=START - 1),
-    )  # fmt: skip
+    )
     assert to_wire(found) == {
         "machineId": "c",
         "lastHeartbeat": MIDNIGHT,

@@ -88,7 +88,9 @@ class Pass:
         entry = self._ledger.get(machine_id)
         tombstone = entry is not None and entry.reason is Reason.REMOVED
         before = known.heartbeat if known is not None else None
-        if known is None and entry is not None and tombstone and heartbeat.order <= (entry.incarnation, entry.seq):
+        if before is None and entry is not None and tombstone and heartbeat.order <= (entry.incarnation, entry.seq):
+            if known is not None:  # it could not be read until now
+                self.gone[machine_id] = known
             return  # an old copy of a removed machine's record does not bring it back
         if known is None or before is None:
             observation = self._observations.get(machine_id)
@@ -129,11 +131,15 @@ class Pass:
     def _unreadable(self, machine_id: str, reason: str, known: Known | None) -> None:
         if known is None:
             known = self._from_ledger(machine_id)
+        elif machine_id in self._memory.removed:  # nor does what cannot be read
+            self.gone[machine_id] = known
+            return
         self._judge(machine_id, self._postponed(attrs.evolve(known, unreadable=reason, absent=False)))
 
     def _copies(self, machine_id: str, sentence: str) -> None:
         known = self.updates.get(machine_id) or self._memory.known.get(machine_id)
-        if known is not None and known.copies != sentence:
+        hidden = machine_id in self._memory.removed and machine_id not in self.updates
+        if known is not None and known.copies != sentence and not hidden:
             self.updates[machine_id] = attrs.evolve(known, copies=sentence, wake_ms=-NEVER)
 
     def _missing(self) -> None:
@@ -163,7 +169,7 @@ class Pass:
         )
 
     def _postponed(self, known: Known) -> Known:
-        if known.verdict is MachineStatus.OFFLINE:
+        if known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER:
             return known
         if not self._disruption.settle and (self._timing.delay_ms == 0 or self._gap_ms <= self._timing.timeout_ms):
             return known

@@ -66,7 +66,7 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
         stalled: The observer may not make anything worse in this look.
         count: This look counts towards `confirm_offline` and `confirm_online`; a query does not.
     """
-    known = _grown(known, timing, now)
+    known = _grown(known, timing, now, stalled=stalled)
     evidence = shown(known, timing, now)
     previous = known.verdict
     if previous is None and stalled and _worse(evidence, MachineStatus.ONLINE):
@@ -86,14 +86,17 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
     return Judged(judged, announce=evidence is not MachineStatus.UNKNOWN and known.basis is not Basis.SENDER)
 
 
-def _grown(known: Known, timing: Timing, now: Instant) -> Known:
-    """After a whole deadline of its own watching the observer no longer needs the sender's stamp."""
-    if (known.basis is Basis.SENDER and not never_seen(known)) and (
-        now.mono_ms >= deadlines(known, timing)[1]
-        or (known.heartbeat is not None and known.heartbeat.left_at_ms is not None)
-    ):
-        return attrs.evolve(known, basis=Basis.OBSERVER)
-    return known
+def _grown(known: Known, timing: Timing, now: Instant, *, stalled: bool) -> Known:
+    """After a whole deadline of its own undisturbed watching the observer no longer needs the sender's stamp."""
+    if known.basis is not Basis.SENDER or never_seen(known):
+        return known
+    left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
+    watched = not stalled and now.mono_ms >= _watched_ms(known, timing)
+    return attrs.evolve(known, basis=Basis.OBSERVER) if left or watched else known
+
+
+def _watched_ms(known: Known, timing: Timing) -> int:
+    return max(deadlines(known, timing)[1], known.settle_ms)
 
 
 def _by_stamp(known: Known, timing: Timing, now: Instant) -> MachineStatus:
@@ -118,5 +121,5 @@ def _wake(known: Known, timing: Timing, now: Instant) -> int:
         timeout = timing.timeout_for(known.heartbeat.interval_ms)
         age = now.wall_ms - known.heartbeat.last_heartbeat_ms
         bands = (1 - timeout, timeout + timing.delay_ms, 2 * timeout + timing.delay_ms)
-        edges = [offline, *(now.mono_ms + edge - age for edge in bands)]
+        edges = [_watched_ms(known, timing), *(now.mono_ms + edge - age for edge in bands)]
     return min((edge for edge in edges if edge > now.mono_ms), default=NEVER)

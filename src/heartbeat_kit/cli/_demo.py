@@ -44,7 +44,7 @@ def demo(arguments: Namespace) -> int:
             if not arguments.keep:
                 shutil.rmtree(folder, ignore_errors=True)
         if arguments.keep:
-            end = f"no process is left; the folder is kept: heartbeat-kit status --storage '{_url(folder)}'"
+            end = f"no process is left; the folder is kept: {folder}"
         else:
             end = "nothing is left: every process has ended, the temporary folder is removed"
             if folder.exists():
@@ -59,6 +59,9 @@ def demo(arguments: Namespace) -> int:
         return _WRONG
     stage.verdict([*play.findings, end], [])
     stage.last(f"Everything was as it should be. ({took})", good=True)
+    if arguments.keep:
+        beat = arguments.seconds_per_beat.total_seconds()
+        stage.command(f"heartbeat-kit status --storage '{_url(folder)}' --interval {beat:g} --timeout {4 * beat:g}")
     return _RIGHT
 
 

@@ -59,17 +59,17 @@ def exactly(events: Iterable[Transition], expected: Iterable[Story]) -> list[str
     return found
 
 
-def in_time(event: Transition, beats: int, pace: Pace, *, last_beat_ms: int, heard_ms: int) -> list[str]:
+def in_time(event: Transition, timeouts: int, pace: Pace, *, last_beat_ms: int, heard_ms: int) -> list[str]:
     """An event of silence came neither before its deadline nor long after it.
 
     Args:
         event: The event.
-        beats: Its deadline, in timeouts after the last beat.
+        timeouts: Its deadline, in timeouts after the last beat.
         pace: The times of the play.
         last_beat_ms: When the machine really beat last.
         heard_ms: When the observer's listener was really called.
     """
-    deadline = beats * pace.timeout_ms
+    deadline = timeouts * pace.timeout_ms
     found = []
     if event.last_heartbeat_ms != last_beat_ms:
         found.append(f"the {event.after} of {event.machine_id} does not rest on its last heartbeat")

@@ -158,30 +158,29 @@ class Play:
         self._fleet.kill(victim)
         killed = self._clock.now()
         self._stage.moment(killed, f"kill {victim}")
-        self._last_beat_ms = self._stored_beat(victim)
-        warning = self._silent_for(1, _WARNING)
+        self._last_beat_ms = last = self._stored_beat(victim)
+        warning = self._silent_for(1, _WARNING, last)
         self._table()
-        offline = self._silent_for(2, _OFFLINE)
+        offline = self._silent_for(2, _OFFLINE, last)
         self._allowed[victim] = frozenset({_OFFLINE})
         self._until(
             f"the others to announce {victim} offline", lambda: self._others_told(offline.event), self._limit_ms
         )
-        self._stage.remark(
-            "Each of the others has found out by itself and announced the same event, under the same id."
-        )
+        self._stage.remark("Each of the others has found out by itself, and announced it too.")
         self._table()
         self._silence = (warning, offline)
-        after = [span(heard.at.wall_ms - self._last_beat_ms) for heard in self._silence]
+        after = [span(heard.at.wall_ms - last) for heard in self._silence]
         self.findings.append(
             f"{victim} was called warning {after[0]} and offline {after[1]} after its last heartbeat: "
             f"not before the deadlines, at most {span(self._pace.late_ms)} after them"
         )
         self._rest()
 
-    def _silent_for(self, beats: int, status: MachineStatus) -> _Heard:
+    def _silent_for(self, timeouts: int, status: MachineStatus, last_beat_ms: int) -> _Heard:
         heard = self._until_heard(self.victim, status, Reason.SILENT, self._limit_ms)
-        last = self._last_beat_ms or 0
-        self.problems += in_time(heard.event, beats, self._pace, last_beat_ms=last, heard_ms=heard.at.wall_ms)
+        self.problems += in_time(
+            heard.event, timeouts, self._pace, last_beat_ms=last_beat_ms, heard_ms=heard.at.wall_ms
+        )
         return heard
 
     def _it_returns(self) -> None:
@@ -226,8 +225,7 @@ class Play:
             [] if waited < self._pace.timeout_ms else [f"the goodbye of {leaver} was heard after {span(waited)} only"]
         )
         self._note(late, f"{leaver} left, known {span(waited)} after it was asked to")
-        blind = len(self.problems)
-        if not blind:
+        if not self.problems:
             others = len(self._machines) - 2
             self.findings.append(f"the {others} others and the observer were online at each of {self._looks} looks")
 

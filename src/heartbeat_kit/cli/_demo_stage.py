@@ -60,7 +60,7 @@ class Stage:
         """What the observer was told by the library."""
         paint = self._terminal.paint
         change = f"{paint(str(event.before), STYLES[event.before])} → {paint(str(event.after), STYLES[event.after])}"
-        self.moment(now, f"{paint(event.machine_id, 'bold')}  {change}  {paint(_story(event), 'dim')}")
+        self.moment(now, f"{paint(f'{event.machine_id:<8}', 'bold')}  {change}  {paint(_story(event), 'dim')}")
 
     def moment(self, now: Instant, text: str) -> None:
         """One line of the timeline."""
@@ -108,6 +108,10 @@ class Stage:
             terminal.prose(finding, mark=Cell("✓", "green bold"))
         for problem in problems:
             terminal.prose(problem, mark=Cell("✗", "red bold"))
+
+    def command(self, text: str) -> None:
+        """Something to type; never wrapped."""
+        self._terminal.line(f"{_INDENT}{text}")
 
     def last(self, text: str, *, good: bool) -> None:
         """The last line."""

@@ -88,7 +88,8 @@ class Terminal:
     def prose(self, text: str, *, indent: str = "", mark: Cell | None = None, style: str = "") -> None:
         """Write a paragraph, wrapped to the width; a `mark` stands before it."""
         width, hang = min(self.size[0], _PLAIN_WIDTH), len(mark.text) + 1 if mark else 0
-        for number, line in enumerate(textwrap.wrap(text, width - len(indent) - hang)):
+        wrapper = textwrap.TextWrapper(width - len(indent) - hang, break_long_words=False, break_on_hyphens=False)
+        for number, line in enumerate(wrapper.wrap(text)):
             before = " " * hang if mark is None or number else f"{self.paint(*mark)} "
             self.line(f"{indent}{before}{self.paint(line, style)}")
 
@@ -101,7 +102,8 @@ class Terminal:
     def page(self, lines: Sequence[str]) -> None:
         """Replace the whole screen; where that cannot be done, write the lines and an empty one."""
         if self.moves:
-            self._write(f"\x1b[H{_NO_WRAP}{''.join(f'{line}\x1b[K\n' for line in lines)}\x1b[J{_WRAP}")
+            drawn = "".join(f"{line}\x1b[K\n" for line in lines)
+            self._write(f"\x1b[H{_NO_WRAP}{drawn}\x1b[J{_WRAP}")
         else:
             self._write("".join(f"{line}\n" for line in (*lines, "")))
 

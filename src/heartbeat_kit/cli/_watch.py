@@ -33,6 +33,8 @@ def watch(arguments: Namespace) -> int:
                 signals.wait(arguments.every.total_seconds())
         finally:
             terminal.end_pages()
+            if terminal.moves and signals.stopping:
+                terminal.line()  # below the ^C that the terminal shows
     return 0
 
 

@@ -42,7 +42,7 @@ def _delay(value: Any) -> Duration | None:
         return None
     if not isinstance(value, timedelta) or span_ms(value) < 0:
         raise InvalidConfigurationError(
-            f"propagation_delay is {value!r}: expected a timedelta of zero or more, or None to have it measured"
+            f"propagation_delay is {value!r}: expected a timedelta of zero or more, or None if it is not known"
         )
     return to_duration(span_ms(value))
 

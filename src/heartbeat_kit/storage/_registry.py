@@ -139,7 +139,7 @@ def _boolean(text: str) -> bool:
 def _delay(text: str) -> timedelta:
     seconds = _seconds(text)
     if seconds is None or seconds < 0:
-        raise ValueError("seconds, zero or more; leave it out to have the delay measured")
+        raise ValueError("seconds, zero or more; leave it out if the delay is not known")
     return timedelta(seconds=seconds)
 
 

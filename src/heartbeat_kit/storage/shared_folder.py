@@ -40,7 +40,7 @@ class SharedFolderStorage:
     Args:
         directory: The shared folder; the files stand in its subfolder ``heartbeats``.
         propagation_delay: How late a write may be seen by other hosts: zero for a network file system whose clients
-            see a write at once, ``None`` (not known) to have it measured.
+            see a write at once, ``None`` if that is not known, which allows a minute.
         create: Make the folder if it is missing.
         must_exist: Refuse a missing folder; without it a share that is mounted later is waited for.
         durable: Have each record on the disk before `put` returns (`fsync`); costs milliseconds.

@@ -31,7 +31,9 @@ class Observer:
         self.ledger = {} if ledger is None else ledger
         self.last = None
 
-    def look(self, seconds, *beats, wall=None, took=0.0, commit=True, unreadable=None, conflicts=None, server=None, **more):
+    def look(
+        self, seconds, *beats, wall=None, took=0.0, commit=True, unreadable=None, conflicts=None, server=None, **more
+    ):
         """One look; returns the events it announced as ``(id, after, reason)``."""
         started = at(seconds, wall)
         self.last = look(

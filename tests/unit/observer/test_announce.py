@@ -39,7 +39,10 @@ def moves(found, before, **more):
 
 
 def changes(found, before, **more):
-    return [(str(move.transition.before), str(move.transition.after), str(move.transition.reason)) for move in moves(found, before, **more)]  # fmt: skip
+    return [
+        (str(move.transition.before), str(move.transition.after), str(move.transition.reason))
+        for move in moves(found, before, **more)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -135,8 +138,10 @@ def test_the_event_carries_its_evidence():
     assert (event.incarnation, event.seq, event.basis) == (1, 7, Basis.OBSERVER)
     assert (found.entry.incarnation, found.entry.seq, found.entry.status) == (1, 7, OFFLINE)
     assert (found.entry.since_ms, found.entry.reason, found.entry.event_id) == (
-        event.occurred_at_ms, event.reason, event.id
-    )  # fmt: skip
+        event.occurred_at_ms,
+        event.reason,
+        event.id,
+    )
 
 
 @pytest.mark.parametrize("basis", [Basis.STAMP, Basis.LEDGER, Basis.OBSERVER])

@@ -249,7 +249,10 @@ class TestRemoved:
     def test_a_stranger_does_not_hide_that_somebody_is_gone(self):
         observer = Observer()
         observer.look(0, beat("a"))
-        assert observer.look(10, beat("b", at=START + 9_000)) == [("b", "online", "first_seen"), ("a", "unknown", "removed")]
+        assert observer.look(10, beat("b", at=START + 9_000)) == [
+            ("b", "online", "first_seen"),
+            ("a", "unknown", "removed"),
+        ]
 
     def test_on_a_synced_folder_a_record_that_is_gone_is_late(self):
         """It ages as if it were there; offline and still absent, it is forgotten."""
@@ -332,6 +335,36 @@ class TestRemoved:
         observer.look(10, commit=False)
         assert observer.look(20, beat(seq=2, at=START + 19_000)) == []
         assert observer.visible == {"web-1"}
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_what_cannot_be_read_does_not_bring_it_back(self, told):
+        """It is a stranger's record from then on: unreadable, and nothing is announced of it."""
+        observer = Observer()
+        observer.look(0, beat(seq=5, left_at=START))
+        observer.memory = observer.memory.without("web-1")
+        if told:
+            assert observer.look(10) == [("web-1", "unknown", "removed")]
+            assert observer.look(20, unreadable={"web-1": "cut"}) == []
+        else:
+            assert observer.look(20, unreadable={"web-1": "cut"}) == [("web-1", "unknown", "removed")]
+            observer.look(21, unreadable={"web-1": "cut"})
+        for seconds in range(30, 3_000, 30):
+            assert observer.look(seconds, unreadable={"web-1": "cut"}) == []
+            assert observer.verdict() == "unknown"
+        assert observer.visible == {"web-1"}
+        assert observer.look(3_000, beat(seq=5, at=START + 2_990_000)) == []
+        assert observer.memory.known == {}
+        assert observer.memory.troubled == {}
+
+    def test_copies_do_not_bring_it_back(self):
+        observer = Observer(SLOW)
+        observer.look(0, beat())
+        observer.memory = observer.memory.without("web-1")
+        observer.look(10, beat(), conflicts={"web-1": "two files"})
+        assert observer.visible == set()
+        assert observer.memory.contested == {}
+        observer.look(20, beat(seq=2), conflicts={"web-1": "two files"})
+        assert observer.memory.contested == {"web-1": "two files"}
 
     def test_removing_a_stranger_changes_nothing(self):
         memory = Memory()

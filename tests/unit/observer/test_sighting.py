@@ -3,7 +3,7 @@
 import pytest
 from look_values import LOCAL, REMOTE, SLOW, START, Observer, at, beat
 
-from heartbeat_kit import Instant, MachineStatus, Reason
+from heartbeat_kit import MachineStatus, Reason
 from heartbeat_kit._events import Basis
 from heartbeat_kit._observer._known import Known
 from heartbeat_kit._observer._sighting import as_announced, first_sight, risen
@@ -51,8 +51,10 @@ class TestFirstSight:
         record = beat(at=NOW.wall_ms - 500_000)
         assert first_sight(record, REMOTE, NOW, None, None) == Known(record, Basis.SENDER, NOW.mono_ms, NOW.wall_ms)
 
-    @pytest.mark.parametrize(("ago", "age"), [(0, 0), (50_000, 50_000), (120_000, 120_000), (10**9, 120_000), (-5_000, 0)])
-    def test_what_an_earlier_process_noted_counts_for_one_timeout_at_most(self, ago, age):  # fmt: skip
+    @pytest.mark.parametrize(
+        ("ago", "age"), [(0, 0), (50_000, 50_000), (120_000, 120_000), (10**9, 120_000), (-5_000, 0)]
+    )
+    def test_what_an_earlier_process_noted_counts_for_one_timeout_at_most(self, ago, age):
         noted = Observation(incarnation=1, seq=1, seen_ms=NOW.wall_ms - ago)
         found = first_sight(beat(), REMOTE, NOW, noted, None)
         assert found == Known(beat(), Basis.LEDGER, NOW.mono_ms - age, noted.seen_ms)
@@ -119,14 +121,14 @@ class TestRisen:
         assert self.sight(self.DONE.wall_ms + stamp).silence_ms == rose
 
     def test_the_storages_own_clock_comes_first(self):
-        assert self.sight(self.DONE.wall_ms + 600_000 - 1_000, server=self.DONE.wall_ms + 600_000).silence_ms == 1_002_000
+        assert (
+            self.sight(self.DONE.wall_ms + 600_000 - 1_000, server=self.DONE.wall_ms + 600_000).silence_ms == 1_002_000
+        )
 
     @pytest.mark.parametrize(("timing", "trust"), [(REMOTE, True), (LOCAL, False), (SLOW, True)])
     def test_without_a_clock_we_share_it_rose_when_we_saw_it(self, timing, trust):
         found = self.sight(self.DONE.wall_ms - 4_000, timing, trust=trust)
-        assert found == Known(
-            beat(at=self.DONE.wall_ms - 4_000), Basis.OBSERVER, self.DONE.mono_ms, self.DONE.wall_ms
-        )
+        assert found == Known(beat(at=self.DONE.wall_ms - 4_000), Basis.OBSERVER, self.DONE.mono_ms, self.DONE.wall_ms)
 
 
 class TestInALook:
@@ -157,6 +159,28 @@ class TestInALook:
         assert observer.look(299.999, beat()) == []
         assert observer.look(300, beat()) == [("web-1", "offline", "silent")]
         assert observer.events[0].basis is Basis.OBSERVER
+
+    def test_whom_a_stamp_shows_offline_is_watched_as_patiently_as_anybody(self):
+        """Time in which nobody looked does not count for more because a sender's clock is behind."""
+        observer = Observer(SLOW)
+        old = beat(at=START - 10**9)
+        observer.look(0, old)
+        assert observer.verdict() == "offline"
+        assert observer.look(5_000, old) == []
+        assert observer.look(5_100, old) == []
+        assert observer.look(5_179.999, old) == []
+        assert observer.look(5_180, old) == [("web-1", "offline", "silent")]
+
+    @pytest.mark.parametrize("timing", [REMOTE, SLOW], ids=["remote", "slow"])
+    def test_nor_is_it_announced_in_a_stalled_look_or_while_settling(self, timing):
+        observer = Observer(timing)
+        old = beat(at=START - 10**9)
+        observer.look(0, old)
+        for seconds in range(50, 301, 50):
+            assert observer.look(seconds, old, late_ms=1) == []
+        assert observer.look(419.999, old) == []
+        assert observer.verdict() == "offline"
+        assert observer.look(420, old) == [("web-1", "offline", "silent")]
 
     def test_a_slow_load_makes_nobody_look_older(self):
         observer = Observer(REMOTE)

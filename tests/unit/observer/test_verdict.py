@@ -169,19 +169,27 @@ class TestConfirmation:
         observer = Observer(three)
         observer.look(0, beat())
         assert [observer.look(seconds, beat()) for seconds in (130, 140, 150)] == [
-            [], [], [("web-1", "warning", "silent")]
-        ]  # fmt: skip
-        assert [observer.look(seconds, beat(seq=seconds, at=START + 1_000 * seconds)) for seconds in (160, 170, 180)] == [
-            [], [], [("web-1", "online", "returned")]
-        ]  # fmt: skip
+            [],
+            [],
+            [("web-1", "warning", "silent")],
+        ]
+        assert [
+            observer.look(seconds, beat(seq=seconds, at=START + 1_000 * seconds)) for seconds in (160, 170, 180)
+        ] == [[], [], [("web-1", "online", "returned")]]
         assert observer.events[-1].occurred_at_ms == START + 180_000
 
 
 class TestHolding:
     @pytest.mark.parametrize(
         ("before", "seconds", "after"),
-        [(ONLINE, 130, ONLINE), (ONLINE, 250, ONLINE), (WARNING, 250, WARNING), (OFFLINE, 10, ONLINE), (UNKNOWN, 130, UNKNOWN)],
-    )  # fmt: skip
+        [
+            (ONLINE, 130, ONLINE),
+            (ONLINE, 250, ONLINE),
+            (WARNING, 250, WARNING),
+            (OFFLINE, 10, ONLINE),
+            (UNKNOWN, 130, UNKNOWN),
+        ],
+    )
     def test_a_stall_and_a_settle_period_let_nothing_worsen(self, before, seconds, after):
         assert judged(known(verdict=before), seconds, stalled=True).known.verdict is after
         assert judged(known(verdict=before, settle_ms=10**9), seconds).known.verdict is after

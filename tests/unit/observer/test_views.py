@@ -134,8 +134,11 @@ def test_unreadable_and_absent_and_never_seen():
     observer.look(11, unreadable={"a": "zero bytes", "c": "cut"})
     state = view(observer, 12)
     assert {found.machine_id: found.reason for found in state} == {
-        "a": "unreadable", "a2": "absent", "b": "absent", "c": "unreadable"
-    }  # fmt: skip
+        "a": "unreadable",
+        "a2": "absent",
+        "b": "absent",
+        "c": "unreadable",
+    }
     assert state.unreadable == {"a": "zero bytes", "c": "cut"}
     assert (state["c"].heartbeat, state["c"].timeout_ms, state["c"].status) == (None, 120_000, "unknown")
     assert state["a"].unreadable == "zero bytes"
