@@ -1,23 +1,36 @@
 """The documentation says what is there: what it shows is run, what exists is listed."""
 
-import argparse
 import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from sybil import Document
+from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
-from heartbeat_kit import errors, storage, testing
+from heartbeat_kit import errors, open_storage, storage, testing
 from heartbeat_kit.cli._parser import make_parser
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
-FENCE = re.compile(r"^ *(?:`{3,}|~{3,}|:{3,})[ \t]*(?P<kind>\S[^\n]*)$", re.MULTILINE)
-SHOWN = {"bash", "ini", "json", "text", "toml", "{eval-rst}", "{important}", "{include} ../CHANGELOG.md", "{toctree}"}
-"""What a fence may hold that is not run: commands with effects, files, markup."""
+FENCE = re.compile(r"^ *(?:`{3,}|~{3,}|:{3,})[ \t]*(?P<kind>[^\s`][^\n]*)$", re.MULTILINE)
+RUN = {"python", "console"}
+SHOWN = {
+    "bash",
+    "ini",
+    "json",
+    "text",
+    "toml",
+    "{eval-rst}",
+    "{important}",
+    "{include}",
+    "{literalinclude}",
+    "{toctree}",
+}
+"""What a fence may hold that is not run: commands with effects, settings, markup."""
 
 
 def read(path):
@@ -28,8 +41,8 @@ def page_id(path):
     return path.relative_to(ROOT).as_posix()
 
 
-def reference():
-    return "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
+def fences_of(path, language):
+    return [region for _, region in Document.parse(str(path), CodeBlockParser(language, str)).regions]
 
 
 @pytest.fixture
@@ -41,19 +54,102 @@ def runner(request):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page_id)
-def test_every_python_and_console_fence_is_run(runner, path):
-    """Each kind of fence is known, and those with examples are found by the runner, none of them skipped."""
+def test_every_fence_is_run_or_cannot_be(runner, path):
+    """Each kind of fence is known, and the runner finds an example in each that is to be run."""
+    kinds = [found["kind"].split()[0] for found in FENCE.finditer(read(path))]
+    assert set(kinds) - SHOWN - RUN == set(), "write ```python for what shall be run; add what cannot be to SHOWN"
     assert runner.pages.should_parse(path)
-    kinds = [found["kind"].strip() for found in FENCE.finditer(read(path))]
-    strange = {kind for kind in kinds if not kind.startswith("{literalinclude}")} - SHOWN - {"python", "console"}
-    assert strange == set(), "write ```python for what shall be run; add what cannot be run to SHOWN"
+    found = [region.start for _, region in runner.pages.parse(path).regions]
+    for language in RUN:
+        fences = fences_of(path, language)
+        assert len(fences) == kinds.count(language)
+        for fence in fences:
+            assert any(fence.start <= start < fence.end for start in found), f"not run:\n{fence.parsed}"
 
-    parser = runner.CodeBlockParser("python", lambda example: None)
-    fences = [region.parsed for region in runner.pages.parse(path).__class__.parse(str(path), parser).regions_of()] if False else [
-        example.parsed for example in runner.Document.parse(str(path), parser).examples()
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_nothing_is_skipped(path):
+    """No marker hides an example from the run, and no session is hidden behind a statement, where it would not run."""
+    text = read(path)
+    assert re.search(r"(<!--+|^%)\s*(skip|clear-namespace|invisible)", text, re.MULTILINE) is None
+    assert "+SKIP" not in text
+    for fence in fences_of(path, "python"):
+        assert fence.parsed.startswith(">>> ") == (">>> " in fence.parsed)
+    for fence in fences_of(path, "console"):
+        assert fence.parsed.startswith("$ ")
+
+
+def test_the_pages_run_on_one_worker_each(request):
+    """The examples of a page share names, so xdist must not part them."""
+    assert "--dist=loadfile" in request.config.getini("addopts")
+
+
+@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, errors], ids=lambda module: module.__name__)
+def test_every_public_name_is_in_the_reference(module):
+    reference = "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
+    documented = set(re.findall(r"\.\. auto\w+:: (heartbeat_kit[\w.]*)", reference))
+    if "heartbeat_kit.errors" in documented:
+        documented |= {f"heartbeat_kit.errors.{name}" for name in errors.__all__}
+    missing = [
+        name for name in module.__all__ if not {f"{module.__name__}.{name}", f"heartbeat_kit.{name}"} & documented
     ]
-    assert len(fences) == kinds.count("python")
-    for fence in fences:
-        starts_as_session = fence.startswith(">>>")
-        assert starts_as_session == (">>> " in fence), "a fence is a session from its first line on, or none"
-        assert "doctest: +SKIP" not in fence
+    assert missing == []
+
+
+def test_every_error_is_in_the_table_with_its_code():
+    table = dict(re.findall(r"^\| `(\w+)` \|.*\| `(\w+)` \|$", read(DOCS / "reference" / "errors.md"), re.MULTILINE))
+    bases = {"HeartbeatKitError", "StorageError", "ServiceError"}
+    assert table == {name: getattr(errors, name).code for name in errors.__all__ if name not in bases}
+
+
+def test_every_option_of_the_command_line_is_in_the_reference():
+    [commands] = [action for action in make_parser()._actions if isinstance(action.choices, dict)]
+    page = read(DOCS / "reference" / "cli.md")
+    for name, parser in commands.choices.items():
+        assert f"## heartbeat-kit {name}\n" in page
+        for action in parser._actions:
+            option = action.option_strings[-1]
+            assert option == "--help" or f"`{option}" in page, f"{name} {option}"
+
+
+def test_the_readme_has_the_two_commands():
+    """They are what a newcomer and the automatic checks run, word for word."""
+    text = read(ROOT / "README.md")
+    see, run = (
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/python -m heartbeat_kit demo",
+        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/python -m pytest -n auto",
+    )
+    assert re.findall(r"^```bash\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL) == [see, run]
+    assert f"## See it work\n\n```bash\n{see}\n```\n" in text
+    assert f"<!-- ci: test -->\n```bash\n{run}\n```\n" in text
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=page_id)
+def test_links_outside_the_pages_lead_somewhere(path):
+    """Sphinx sees to the links between pages."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", read(path)):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_tests_of_the_fake_clock_guide_pass(pytester):
+    """The blocks that hold tests may be put into a file and run as they are."""
+    fences = [fence.parsed for fence in fences_of(DOCS / "how-to" / "test-with-a-fake-clock.md", "python")]
+    code = "\n".join(fence for fence in fences if "def test_" in fence)
+    pytester.makepyfile(code)
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=code.count("def test_"))
+
+
+def test_the_entry_point_of_the_storage_guide_works(tmp_path, monkeypatch):
+    """A package with the lines of the page is found by `open_storage`."""
+    [settings] = fences_of(DOCS / "how-to" / "write-a-storage.md", "toml")
+    group, entry = re.fullmatch(r'\[project\.entry-points\."([\w.]+)"\]\n(\S+ = "\S+")\n', settings.parsed).groups()
+    info = tmp_path / "site" / "fleet_db-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fleet-db\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry.replace(chr(34), '')}\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    importlib.invalidate_caches()
+    opened = open_storage(f"sqlite-file://{tmp_path}/fleet.db")
+    assert type(opened) is sys.modules["sqlite_storage"].SqliteStorage
+    assert opened.load().heartbeats == {}
+    opened.close()

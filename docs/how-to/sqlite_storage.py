@@ -16,7 +16,6 @@ CREATE TABLE IF NOT EXISTS heartbeats (
     machine_id TEXT PRIMARY KEY, last_heartbeat, incarnation, seq, interval, metadata, first_seen, host, left_at
 )
 """
-COLUMNS = "machine_id, last_heartbeat, incarnation, seq, interval, metadata, first_seen, host, left_at"
 
 
 class SqliteStorage:
@@ -58,12 +57,12 @@ class SqliteStorage:
             if stored is not None and stored.order >= heartbeat.order:
                 database.execute("ROLLBACK")
                 return stored
-            database.execute(f"REPLACE INTO heartbeats ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", to_row(heartbeat))
+            database.execute("REPLACE INTO heartbeats VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", to_row(heartbeat))
             database.execute("COMMIT")
             return heartbeat
 
     def _find(self, database: sqlite3.Connection, machine_id: str) -> Heartbeat | None:
-        row = database.execute(f"SELECT {COLUMNS} FROM heartbeats WHERE machine_id = ?", [machine_id]).fetchone()
+        row = database.execute("SELECT * FROM heartbeats WHERE machine_id = ?", [machine_id]).fetchone()
         try:
             return None if row is None else from_row(row)
         except InvalidHeartbeatError:
@@ -74,7 +73,7 @@ class SqliteStorage:
     def load(self) -> Snapshot:
         """Read everything; one bad record does not spoil the others."""
         with self._connected() as database:
-            rows = database.execute(f"SELECT {COLUMNS} FROM heartbeats").fetchall()
+            rows = database.execute("SELECT * FROM heartbeats").fetchall()
         seen, heartbeats, unreadable = {}, {}, {}
         for row in rows:
             machine_id = row[0]

@@ -39,7 +39,7 @@ class Background:
         self._beat_ms = self._look_ms = 1
         self._beat_due = self._look_due = 0
         self._progress_ms: int | None = None
-        self._progressed = 0
+        self._started = self._progressed = 0
 
     @property
     def is_alive(self) -> bool:
@@ -51,11 +51,27 @@ class Background:
         """False once `progress()` has not been called for the progress timeout."""
         return self._progress_ms is None or self._clock.now().mono_ms - self._progressed < self._progress_ms
 
+    def overdue_ms(self, last_look_ms: int | None) -> int:
+        """How much later than promised a look now would be, where that counts as a stall; else 0.
+
+        For looks on demand: while the loops run somebody looks every interval, and if nobody did the process stood
+        still, whoever asks first.
+
+        Args:
+            last_look_ms: Monotonic time of the last look by anybody, or None.
+        """
+        if not self.is_alive:
+            return 0
+        since = self._started if last_look_ms is None else max(last_look_ms, self._started)
+        late = self._clock.now().mono_ms - since - self._look_ms
+        return late if late > self._look_ms else 0
+
     def start(self, beat_ms: int, look_ms: int, progress_ms: int | None) -> None:
         """Start both loops: the first look is due now, the next beat one interval after the caller's own first."""
         now = self._clock.now().mono_ms
         self._beat_ms, self._look_ms, self._progress_ms = beat_ms, look_ms, progress_ms
-        self._progressed, self._beat_due, self._look_due = now, now + self._pause(), now
+        self._started = self._progressed = self._look_due = now
+        self._beat_due = now + self._pause()
         self._loops = (
             self._clock.loop(self._beat_step, name=f"heartbeat-{self._name}"),
             self._clock.loop(self._look_step, name=f"heartbeat-check-{self._name}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 import attrs
 
@@ -22,6 +23,7 @@ from heartbeat_kit.errors import HeartbeatCheckError, HeartbeatKitError, Heartbe
 
 __all__ = ["Checker"]
 
+Overdue = Callable[[int | None], int]
 _log = logging.getLogger("heartbeat_kit")
 
 
@@ -42,8 +44,14 @@ class Checker:
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
-    def check(self, own: Beater | None, *, late_ms: int = 0, fresh_ms: int = 0) -> CheckReport:
+    def check(self, own: Beater | None, overdue: Overdue = lambda _: 0, *, fresh_ms: int = 0) -> CheckReport:
         """Look, or answer with the last look if it is younger than `fresh_ms`; deliver outside the lock.
+
+        Args:
+            own: The running beater of this process, if one runs.
+            overdue: From the time of the last look, how late this one is; asked under the lock, because the look
+                that another thread is just taking ends the lateness.
+            fresh_ms: How old the last look may be.
 
         Raises:
             HeartbeatCheckError: The storage broke its contract.
@@ -52,7 +60,7 @@ class Checker:
             report = self._fresh(fresh_ms)
             if report is None:
                 try:
-                    report = self._watcher.check(own, late_ms)
+                    report = self._watcher.check(own, overdue(self._watcher.last_look_ms))
                 except HeartbeatKitError:
                     raise
                 except Exception as error:
@@ -64,11 +72,11 @@ class Checker:
     def look(self, own: Beater | None, late_ms: int) -> None:
         """A background look: nothing is raised, the next one tries again."""
         try:
-            self.check(own, late_ms=late_ms)
+            self.check(own, lambda _: late_ms)
         except Exception:  # noqa: BLE001 - the loop goes on
             _log.exception("a background look failed; the next one tries again")
 
-    def state(self, own: Beater | None) -> FleetState:
+    def state(self, own: Beater | None, overdue: Overdue = lambda _: 0) -> FleetState:
         """Look without announcing.
 
         Raises:
@@ -76,7 +84,7 @@ class Checker:
         """
         with self._guarded():
             try:
-                return self._watcher.state(own)
+                return self._watcher.state(own, overdue(self._watcher.last_look_ms))
             except HeartbeatKitError:
                 raise
             except Exception as error:

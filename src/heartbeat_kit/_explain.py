@@ -29,7 +29,8 @@ _REASONS = {
     "absent": "its record is not there at the moment, and the last one seen is what counts",
     "never_seen": "no readable record of it was ever seen",
     "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
-    "unconfirmed": "nothing better is known until more looks agree",
+    "unconfirmed": "its own stamp is all that speaks for it until its next beat is seen here",
+    "pending": "more looks must agree before its status moves",
     "settling": "it has not beaten since the observer was disturbed, and is given time to",
 }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from heartbeat_kit.errors import InvalidMetadataError
@@ -45,7 +46,7 @@ def encode(metadata: Mapping[str, Any] | None) -> MetadataText:
         return EMPTY
     if not isinstance(metadata, Mapping):
         raise InvalidMetadataError(f"metadata is a JSON object (a dict), found {type(metadata).__name__}")
-    text = _dump(_checked(metadata, "metadata", 0))
+    text = _dump(_checked(metadata, "metadata", 0, count()))
     size = len(text.encode())
     if size > MAX_BYTES:
         raise InvalidMetadataError(
@@ -58,7 +59,11 @@ def _dump(value: Any) -> MetadataText:
     return MetadataText(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
 
 
-def _checked(value: Any, place: str, depth: int) -> Any:
+def _checked(value: Any, place: str, depth: int, counter: Iterator[int]) -> Any:
+    if next(counter) > MAX_BYTES:  # each value takes a byte at least; a few shared lists can stand for billions
+        raise InvalidMetadataError(
+            f"metadata holds more than {MAX_BYTES} values, which do not fit its {MAX_BYTES} bytes"
+        )
     if depth > _MAX_DEPTH:
         raise InvalidMetadataError(f"{place[:200]} is nested deeper than {_MAX_DEPTH} levels or contains itself")
     if isinstance(value, str):
@@ -74,9 +79,11 @@ def _checked(value: Any, place: str, depth: int) -> Any:
             raise InvalidMetadataError(f"{place} is {value}, which JSON cannot hold: use None or leave it out")
         return float(value)
     if isinstance(value, Mapping):
-        return {_key(key, place): _checked(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()}
+        return {
+            _key(key, place): _checked(item, f"{place}[{key!r}]", depth + 1, counter) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_checked(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [_checked(item, f"{place}[{index}]", depth + 1, counter) for index, item in enumerate(value)]
     raise InvalidMetadataError(
         f"{place} is a {type(value).__name__}, which JSON cannot hold: use text, numbers, bools, None, lists, dicts"
     )

@@ -79,7 +79,7 @@ class MachineState:
         heartbeat: The newest readable record, or ``None`` if there never was one.
         basis: Whose clock the verdict rests on.
         reason: A short code: ``beating``, ``silent``, ``left``, ``unreadable``, ``future_stamp``, ``unconfirmed``,
-            ``settling``, ``absent``, ``never_seen``.
+            ``pending``, ``settling``, ``absent``, ``never_seen``.
         episode: Id of the silence it is in, or ``None``.
         stale: The observer is blind: this is what was known before.
         identity_conflict: A sentence if two hosts, or several copies of its record, claim to be this machine.

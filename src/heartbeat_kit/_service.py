@@ -164,7 +164,7 @@ class HeartbeatService:
                 `observer` says ``blind``.
         """
         freshness = 0 if force else min(span_ms(self._config.fresh_for), self._periods()[1] // 3)
-        return self._checker.check(self._own_running(), fresh_ms=freshness)
+        return self._checker.check(self._own_running(), self._background.overdue_ms, fresh_ms=freshness)
 
     def state(self) -> FleetState:
         """Everybody's state now. Fires nothing, writes nothing, deletes nothing.
@@ -172,7 +172,7 @@ class HeartbeatService:
         Raises:
             HeartbeatStateError: The storage broke its contract.
         """
-        return self._checker.state(self._own_running())
+        return self._checker.state(self._own_running(), self._background.overdue_ms)
 
     def start(self, *, progress_timeout: timedelta | None = None) -> ServiceStatus:
         """Beat now, then beat and look in the background until `stop()`.

@@ -71,7 +71,7 @@ class Watcher:
 
         Args:
             own: The running beater of this process: if its beat cannot be written and read back, we are blind.
-            late_ms: How late a background loop is where that counts as a stall, else 0.
+            late_ms: How late this look is where that counts as a stall, else 0.
         """
         now = self._clock.now()
         won: tuple[Transition, ...] = ()
@@ -87,13 +87,18 @@ class Watcher:
             self._go_blind(now, str(blind))
         return self._report(now, won)
 
-    def state(self, own: Beater | None) -> FleetState:
+    @property
+    def last_look_ms(self) -> int | None:
+        """Monotonic time of the last look that saw the storage."""
+        return None if self._memory.last is None else self._memory.last.mono_ms
+
+    def state(self, own: Beater | None, late_ms: int = 0) -> FleetState:
         """Look without announcing anything; nothing outside this object changes."""
         now = self._clock.now()
         try:
             seen = self._see(own)
             now = seen.started
-            self._notice(seen, self._look(seen, late_ms=0, count=False))
+            self._notice(seen, self._look(seen, late_ms=late_ms, count=False))
         except _BlindError as blind:
             self._go_blind(now, str(blind))
         return fleet_state(self._memory, self._timing, now, self._health(), self._last_check_ms)

@@ -10,29 +10,24 @@ from heartbeat_kit import Heartbeat
 from heartbeat_kit._metadata import MAX_BYTES, encode
 from heartbeat_kit.errors import InvalidMetadataError
 
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 leaves = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    | texts
 )
 values = st.recursive(
     leaves,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=20,
 )
-objects = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), values, max_size=6)
+objects = st.dictionaries(texts, values, max_size=6)
+odd_keys = st.text(max_size=3) | st.integers()
 anything = st.recursive(
     leaves | st.floats() | st.integers() | st.text() | st.binary(max_size=4) | st.just(object()),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
-        | st.tuples(inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_keys, inner, max_size=3) | st.tuples(inner),
     max_leaves=10,
 )
 

@@ -227,6 +227,24 @@ def test_f53_the_stall_guard_covers_the_whole_pass_and_a_settle_period(medium, c
     assert len(observer.state().online) == 6
 
 
+@pytest.mark.parametrize("ask", ["state", "check", "wait_for"])
+def test_f53_the_guard_covers_whoever_looks_first_after_a_stall(medium, clock, ask):
+    """A whole host that stood still: a question asked before the overdue look judges nobody by the time lost."""
+    peers = fleet(medium, 3)
+    observer, heard = medium.observer()
+    clock.advance(4 * INTERVAL)
+    for host in {clock, *(peer._clock for peer in peers)}:
+        host.stall(10 * INTERVAL)
+    clock.advance(10 * INTERVAL - 1)
+    if ask == "wait_for":
+        assert observer.wait_for("pc-0", "offline", 0) is False
+    else:
+        (observer.state if ask == "state" else lambda: observer.check(force=True))()
+    clock.advance(20 * INTERVAL)
+    assert changes(heard) == []
+    assert len(observer.state().online) == 4
+
+
 def test_f53_the_late_look_says_that_it_was_stalled(medium, clock):
     """The report of a late look carries the health `stalled`; the next ones are ok again."""
     health = []

@@ -196,3 +196,20 @@ def test_an_interval_of_a_millisecond_still_waits():
     log.background.start(1, 1_000, None)
     log.clock.advance(0.01)
     assert 1 <= len(log.beats) <= 10
+
+
+def test_a_look_on_demand_is_overdue_when_nobody_looked_for_more_than_two_intervals(log):
+    background = log.background
+    assert background.overdue_ms(None) == 0, "nobody promised to look"
+    log.clock.advance(100)
+    background.start(30_000, 10_000, None)
+    log.clock.advance(0)
+    assert background.overdue_ms(0) == 0, "the promise begins with the start"
+    log.clock.stall(60)
+    log.clock.advance(20)
+    assert background.overdue_ms(100_000) == 0
+    log.clock.advance(0.001)
+    assert background.overdue_ms(100_000) == background.overdue_ms(None) == 10_001
+    assert background.overdue_ms(119_000) == 0, "somebody looked"
+    background.stop()
+    assert background.overdue_ms(100_000) == 0

@@ -88,6 +88,18 @@ def test_a_cycle_is_refused():
         _metadata.encode(ring)
 
 
+def test_a_few_shared_lists_cannot_stand_for_billions():
+    value = 0
+    for _ in range(31):
+        value = [value, value]
+    with pytest.raises(InvalidMetadataError, match="more than 10000 values"):
+        _metadata.encode({"k": value})
+
+
+def test_as_many_values_as_fit_are_welcome():
+    assert len(_metadata.encode({"k": [0] * 4_996})) == 9_999
+
+
 def test_ten_thousand_bytes_are_the_limit():
     """Bytes of UTF-8, not characters: the euro sign takes three."""
     frame = len('{"k":""}')

@@ -186,7 +186,7 @@ def test_heartbeat_data():
 def test_heartbeat_data_without_a_record_leaves_out_what_there_is_not():
     wire = to_wire(machine("d", MachineStatus.UNKNOWN, heartbeat=None, reason="never_seen"))
     assert {"lastHeartbeat", "firstSeen"} & wire.keys() == set()
-    assert (wire["offlineSince"], wire["warningSince"], wire["missedHeartbeats"]) == (None, None, 0)
+    assert (wire["offlineSince"], wire["warningSince"], wire["missedHeartbeats"]) == (None, None, None)
 
 
 def test_the_machines_of_one_status(state):

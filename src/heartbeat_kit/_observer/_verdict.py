@@ -36,7 +36,7 @@ def deadlines(known: Known, timing: Timing) -> tuple[int, int]:
 
 
 def never_seen(known: Known) -> bool:
-    """Nothing readable was ever known of it, not even an announcement: its silence cannot be told from our blindness."""
+    """Nothing was ever known of it, not even an announcement: its silence cannot be told from our blindness."""
     unheld = known.verdict in (None, MachineStatus.UNKNOWN)
     return known.heartbeat is None and known.basis is Basis.SENDER and unheld
 

@@ -114,7 +114,8 @@ def _reason(known: Known, status: MachineStatus, now: Instant, timing: Timing) -
         ("absent", known.absent),
         ("never_seen", heartbeat is None),
         ("future_stamp", known.basis is Basis.SENDER and future),
-        ("unconfirmed", known.basis is Basis.SENDER or known.candidate is not None),
+        ("unconfirmed", known.basis is Basis.SENDER),
+        ("pending", known.candidate is not None),
         ("silent", status in _SILENT),
         ("settling", now.mono_ms < known.settle_ms and now.mono_ms >= deadlines(known, timing)[0]),
     )

@@ -310,6 +310,15 @@ class TestRemoved:
         observer.look(30, beat("a", seq=2), beat("b", seq=2))
         assert observer.memory.removed == frozenset()
 
+    def test_only_the_one_removed_leaves_the_lists(self):
+        observer = Observer(SLOW)
+        observer.look(0, unreadable={"a": "cut", "b": "cut"})
+        observer.look(1, beat("c"), beat("d"), conflicts={"c": "two", "d": "two"}, unreadable={"a": "cut", "b": "cut"})
+        memory = observer.memory.without("a").without("c")
+        assert memory.troubled.keys() == {"b"}
+        assert memory.contested.keys() == {"d"}
+        assert memory.removed == {"a", "c"}
+
     def test_one_this_service_removed_is_announced_at_once_even_on_a_synced_folder(self):
         observer = Observer(SLOW)
         observer.look(0, beat())
@@ -407,6 +416,16 @@ class TestSlowMedium:
             observer.look(seconds, beat(seq=2, interval=60_000))
             seen.setdefault(observer.verdict(), seconds)
         assert seen == {"online": 20, "warning": 310, "offline": 550}
+
+
+def test_with_other_numbers_everybody_is_judged_anew():
+    observer = Observer()
+    record = beat()
+    observer.look(0, record)
+    observer.look(1, record)
+    observer.timing = attrs.evolve(LOCAL, timeout_ms=60_000)
+    observer.memory = observer.memory.restless()
+    assert observer.look(61, record) == [("web-1", "warning", "silent")]
 
 
 def test_a_query_proposes_but_changes_no_count():

@@ -51,6 +51,19 @@ def test_the_allowance_of_the_medium(declared, delay):
     assert (found.delay_ms, found.coherent) == (delay, False)
 
 
+def test_what_is_not_given_does_nothing():
+    assert Timing(heartbeat_ms=1, timeout_ms=2) == Timing(
+        heartbeat_ms=1,
+        timeout_ms=2,
+        delay_ms=0,
+        hold_ms=0,
+        confirm_offline=1,
+        confirm_online=1,
+        shared_clock=True,
+        coherent=True,
+    )
+
+
 def test_constants():
     assert (CLOCK_STEP_MS, UNMEASURED_DELAY_MS) == (5_000, 60_000)
 

@@ -149,7 +149,7 @@ def test_waiting_for_confirmation():
     observer = Observer(attrs.evolve(LOCAL, confirm_offline=2))
     observer.look(0, beat())
     observer.look(130, beat())
-    assert (one(observer, 131).reason, str(one(observer, 131).status)) == ("unconfirmed", "online")
+    assert (one(observer, 131).reason, str(one(observer, 131).status)) == ("pending", "online")
 
 
 def test_settling_after_a_disturbance(observer):
