@@ -11,6 +11,7 @@ from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
 from heartbeat_kit import errors, open_storage, storage, testing
+from heartbeat_kit._explain import _REASONS
 from heartbeat_kit.cli._parser import make_parser
 
 ROOT = Path(__file__).parent.parent
@@ -96,10 +97,17 @@ def test_every_public_name_is_in_the_reference(module):
     assert missing == []
 
 
-def test_every_error_is_in_the_table_with_its_code():
-    table = dict(re.findall(r"^\| `(\w+)` \|.*\| `(\w+)` \|$", read(DOCS / "reference" / "errors.md"), re.MULTILINE))
-    bases = {"HeartbeatKitError", "StorageError", "ServiceError"}
-    assert table == {name: getattr(errors, name).code for name in errors.__all__ if name not in bases}
+def test_every_error_is_in_the_tree_with_its_code():
+    """The tree of the module's docstring, which is what the page of errors shows."""
+    tree = dict(re.findall(r"─ (\w+Error)\b.*?([A-Z_]{4,})?$", errors.__doc__, re.MULTILINE))
+    named = {name for name in errors.__all__ if name != "HeartbeatKitError"}
+    assert tree == {name: getattr(errors, name).code if tree.get(name) else "" for name in named}
+    assert {name for name, code in tree.items() if not code} == {"StorageError", "ServiceError"}
+
+
+def test_every_reason_of_a_state_is_in_the_table():
+    table = re.findall(r"^\| `(\w+)` \|", read(DOCS / "concepts" / "status.md").split("## Reasons")[1], re.MULTILINE)
+    assert sorted(table) == sorted(_REASONS)
 
 
 def test_every_option_of_the_command_line_is_in_the_reference():

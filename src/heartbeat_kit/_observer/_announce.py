@@ -46,7 +46,7 @@ class Announcer(NamedTuple):
         made: list[Move] = []
         if entry is not None and entry.status in _SILENT and known.heartbeat is not None:
             rose = known.heartbeat.order > (entry.incarnation, entry.seq)
-            if not rose and (verdict is MachineStatus.ONLINE or entry.status is MachineStatus.OFFLINE):
+            if not rose and entry.status is MachineStatus.OFFLINE:
                 return []  # nothing but a newer record ends a silence, neither a clock set back nor a longer timeout
             if rose and (verdict is MachineStatus.ONLINE or self.timing.confirm_online == 1):
                 made.append(self._returned(machine_id, known, entry))

@@ -88,14 +88,16 @@ class Pass:
         entry = self._ledger.get(machine_id)
         tombstone = entry is not None and entry.reason is Reason.REMOVED
         before = known.heartbeat if known is not None else None
-        if before is None and entry is not None and tombstone and heartbeat.order <= (entry.incarnation, entry.seq):
-            if known is not None:  # it could not be read until now
+        # Of an unchanged record the storage's own object is kept: the hot loop finds it by identity.
+        newest = heartbeat if before is None or heartbeat.order >= before.order else before
+        if entry is not None and tombstone and newest.order <= (entry.incarnation, entry.seq):
+            if known is not None:  # removed by another observer, or it could not be read until now
                 self.gone[machine_id] = known
             return  # an old copy of a removed machine's record does not bring it back
         if known is None or before is None:
             observation = self._observations.get(machine_id)
             fresh = first_sight(heartbeat, self._timing, self._started, observation, self._snapshot.server_time_ms)
-            if entry is not None and not tombstone:
+            if entry is not None:
                 fresh = as_announced(fresh, entry, self._timing, self._started)
             known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)
         elif heartbeat.order > before.order:
@@ -104,8 +106,6 @@ class Pass:
             return
         else:
             copies = known.copies if machine_id in self._snapshot.conflicts else None
-            # Of an unchanged record the storage's own object is kept: the hot loop finds it by identity.
-            newest = heartbeat if heartbeat.order == before.order else before
             unchanged = attrs.evolve(known, heartbeat=newest, absent=False, unreadable=None, copies=copies)
             known = self._postponed(unchanged)
         self._judge(machine_id, known)
@@ -159,19 +159,16 @@ class Pass:
 
     def _from_ledger(self, machine_id: str) -> Known:
         entry = self._ledger.get(machine_id)
-        announced = entry is not None and entry.reason is not Reason.REMOVED
         return Known(
             None,
             Basis.SENDER,
             self._started.mono_ms,
             self._started.wall_ms,
-            verdict=entry.status if entry is not None and announced else None,
+            verdict=None if entry is None else entry.status,
         )
 
     def _postponed(self, known: Known) -> Known:
         if known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER:
-            return known
-        if not self._disruption.settle and (self._timing.delay_ms == 0 or self._gap_ms <= self._timing.timeout_ms):
             return known
         return postpone(known, self._disruption, self._timing, self._started, self._gap_ms)
 

@@ -45,9 +45,9 @@ def shown(known: Known, timing: Timing, now: Instant) -> MachineStatus:
     """The status by evidence alone, before confirmation and settling."""
     if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
         return MachineStatus.OFFLINE
-    warning, offline = deadlines(known, timing)
-    if known.basis is Basis.SENDER and (now.mono_ms < offline or never_seen(known)):
+    if known.basis is Basis.SENDER:
         return _by_stamp(known, timing, now)
+    warning, offline = deadlines(known, timing)
     if now.mono_ms < warning:
         return MachineStatus.ONLINE
     held = known.unreadable is not None and known.verdict is not MachineStatus.OFFLINE
@@ -66,7 +66,7 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
         stalled: The observer may not make anything worse in this look.
         count: This look counts towards `confirm_offline` and `confirm_online`; a query does not.
     """
-    known = _grown(known, timing, now, stalled=stalled)
+    known = _grown(known, timing, now)
     evidence = shown(known, timing, now)
     previous = known.verdict
     if previous is None and stalled and _worse(evidence, MachineStatus.ONLINE):
@@ -86,12 +86,12 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
     return Judged(judged, announce=evidence is not MachineStatus.UNKNOWN and known.basis is not Basis.SENDER)
 
 
-def _grown(known: Known, timing: Timing, now: Instant, *, stalled: bool) -> Known:
+def _grown(known: Known, timing: Timing, now: Instant) -> Known:
     """After a whole deadline of its own undisturbed watching the observer no longer needs the sender's stamp."""
     if known.basis is not Basis.SENDER or never_seen(known):
         return known
     left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
-    watched = not stalled and now.mono_ms >= _watched_ms(known, timing)
+    watched = now.mono_ms >= _watched_ms(known, timing)
     return attrs.evolve(known, basis=Basis.OBSERVER) if left or watched else known
 
 

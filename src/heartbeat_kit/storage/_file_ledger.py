@@ -65,7 +65,7 @@ class FileLedger:
         self._history = EventHistory(directory, mode=mode)
         self._owners = OwnerLocks(directory)
 
-    def entries(self) -> Mapping[str, LedgerEntry]:
+    def read_ledger(self) -> Mapping[str, LedgerEntry]:
         """Every entry, by machine id."""
         return self._place.state().entries
 
@@ -110,7 +110,7 @@ class FileLedger:
                 self._ensure_history(ledger.state, ())
                 ledger.write(after)
 
-    def history(self, machine_id: str | None, since_ms: int | None) -> tuple[Transition, ...]:
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
         """Every committed event that is still kept, in the order of commit; see `EventLog.history`."""
         outbox = [item.transition for item in self._place.state().outbox.values()]
         with unavailable(f"reading the event history in {self._directory}"):

@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from heartbeat_kit._events import Transition
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import span_ms
@@ -21,16 +20,17 @@ from heartbeat_kit.errors import InvalidConfigurationError, StorageClosedError, 
 from heartbeat_kit.storage._document_file import DocumentFile, Look
 from heartbeat_kit.storage._file_ledger import FileLedger, LedgerTransaction
 from heartbeat_kit.storage._files import given_directory, replace_file
+from heartbeat_kit.storage._keeps_ledger import KeepsLedger
 from heartbeat_kit.storage._ledger_state import LedgerState
 from heartbeat_kit.storage._locks import ProcessLock, unavailable
-from heartbeat_kit.storage._protocol import LedgerEntry, Move, Snapshot, StorageTraits
+from heartbeat_kit.storage._protocol import Snapshot, StorageTraits
 
 __all__ = ["JsonFileStorage"]
 
 _LOCK_TIMEOUT: Final = timedelta(seconds=5)
 
 
-class JsonFileStorage:
+class JsonFileStorage(KeepsLedger):
     """Heartbeats in `heartbeats.json`: one host, many processes, up to about a thousand machines.
 
     Every process of the host may write; an operating system lock (``.lock``) makes them take turns, and a reader
@@ -81,7 +81,7 @@ class JsonFileStorage:
         self._file = DocumentFile(self._directory)
         self._lock = ProcessLock(os.path.join(self._directory, ".lock"), span_ms(lock_timeout) / 1000)
         self._service_path = os.path.join(self._directory, "heartbeat-service.json")
-        self._ledger = FileLedger(self, self._directory)
+        self._ledger: FileLedger = FileLedger(self, self._directory)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -129,29 +129,6 @@ class JsonFileStorage:
         if not self._closed:
             self._closed = True
             self._ledger.close()
-
-    def read_ledger(self) -> Mapping[str, LedgerEntry]:
-        """What was announced last about each machine."""
-        return self._ledger.entries()
-
-    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
-        """Make the moves whose expectation holds; return them. Flushed to the disk."""
-        return self._ledger.commit(moves)
-
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        """What `owner` has to deliver, with what dead owners left."""
-        return self._ledger.undelivered(owner)
-
-    def delivered(self, ids: Sequence[str]) -> None:
-        """Mark transitions as delivered."""
-        self._ledger.delivered(ids)
-
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
-        """Committed transitions, oldest first, of one machine or all, detected at or after `since_ms`.
-
-        The newest one to two MiB of them are kept.
-        """
-        return self._ledger.history(machine_id, since_ms)
 
     def save_service(self, record: Mapping[str, Any]) -> None:
         """Keep the configuration a service runs with in `heartbeat-service.json`."""

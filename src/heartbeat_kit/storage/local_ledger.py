@@ -10,14 +10,13 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 
-from heartbeat_kit._events import Transition
 from heartbeat_kit._times import from_iso, to_iso
 from heartbeat_kit.errors import InvalidHeartbeatError, StorageClosedError
 from heartbeat_kit.storage._cached_file import read_content, rising
@@ -25,10 +24,11 @@ from heartbeat_kit.storage._codec import SCHEMA_VERSION
 from heartbeat_kit.storage._copies import set_aside
 from heartbeat_kit.storage._file_ledger import FileLedger, LedgerTransaction
 from heartbeat_kit.storage._files import Signature, remove_stale_temps, replace_file, signature
+from heartbeat_kit.storage._keeps_ledger import KeepsLedger
 from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, LedgerReader, LedgerState
 from heartbeat_kit.storage._ledger_text import LedgerWriter, compact
 from heartbeat_kit.storage._locks import ProcessLock, unavailable
-from heartbeat_kit.storage._protocol import LedgerEntry, Move, Observation
+from heartbeat_kit.storage._protocol import Observation
 from heartbeat_kit.storage._reuse import Reuse
 
 __all__ = ["LocalLedger"]
@@ -45,7 +45,7 @@ class _Content:
     damage: str | None = None
 
 
-class LocalLedger:
+class LocalLedger(KeepsLedger):
     """A ledger in a directory of this host; offers `SharedLedger` and `EventLog` to every process of the host.
 
     A missing or damaged file is a first run: nothing was announced. A damaged one is set aside by the next write.
@@ -65,30 +65,10 @@ class LocalLedger:
         self._reported: Signature | None = None
         self._tidy = False
         self._closed = False
-        self._ledger = FileLedger(self, str(self._directory), mode=0o600)
+        self._ledger: FileLedger = FileLedger(self, str(self._directory), mode=0o600)
 
     def __repr__(self) -> str:
         return f"<LocalLedger {self._directory}>"
-
-    def read_ledger(self) -> Mapping[str, LedgerEntry]:
-        """What was announced last about each machine."""
-        return self._ledger.entries()
-
-    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
-        """Make the moves whose expectation holds; return them."""
-        return self._ledger.commit(moves)
-
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        """What `owner` has to deliver, with what dead owners left."""
-        return self._ledger.undelivered(owner)
-
-    def delivered(self, ids: Sequence[str]) -> None:
-        """Mark transitions as delivered."""
-        self._ledger.delivered(ids)
-
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
-        """Committed transitions, oldest first, of one machine or all, detected at or after `since_ms`."""
-        return self._ledger.history(machine_id, since_ms)
 
     def observations(self) -> Mapping[str, Observation]:
         """When this host saw each machine's newest record rise, by machine id. The mapping never changes."""

@@ -7,14 +7,13 @@ not know services or faults.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
 
 import attrs
 
-from heartbeat_kit._events import Transition
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit.storage import LedgerEntry, MemoryStorage, Move, SharedLedger, Snapshot, Storage, StorageTraits
+from heartbeat_kit.storage import MemoryStorage, SharedLedger, Snapshot, Storage, StorageTraits
+from heartbeat_kit.storage._keeps_ledger import KeepsLedger
 from heartbeat_kit.testing._clock import FakeClock
 
 __all__ = ["Medium"]
@@ -81,7 +80,7 @@ class Medium:
         return heartbeat if due_ms <= now_ms else None
 
 
-class _View:
+class _View(KeepsLedger):
     """One machine's handle of the medium. Offers `SharedLedger` and `EventLog`, on the ledger it was given."""
 
     def __init__(self, medium: Medium, machine_id: str, ledger: MemoryStorage) -> None:
@@ -104,21 +103,6 @@ class _View:
 
     def close(self) -> None:
         self._medium.storage.close()
-
-    def read_ledger(self) -> Mapping[str, LedgerEntry]:
-        return self._ledger.read_ledger()
-
-    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
-        return self._ledger.commit(moves)
-
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        return self._ledger.undelivered(owner)
-
-    def delivered(self, ids: Sequence[str]) -> None:
-        self._ledger.delivered(ids)
-
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
-        return self._ledger.history(machine_id, since_ms)
 
     def __repr__(self) -> str:
         return repr(self._medium.storage)

@@ -62,14 +62,15 @@ def test_an_older_copy_is_no_sign_of_life():
 def test_without_a_commit_the_news_is_proposed_again():
     """The storage failed, or another observer may have won: only the ledger says what was announced."""
     observer = Observer()
-    observer.look(0, beat(), commit=False)
-    observer.look(10, beat(), commit=False)
-    assert observer.look(20, beat()) == [("web-1", "online", "first_seen")]
+    record = beat()  # the same object each time, as a storage gives it
+    observer.look(0, record, commit=False)
+    observer.look(10, record, commit=False)
+    assert observer.look(20, record) == [("web-1", "online", "first_seen")]
     for seconds in (130, 140):
-        observer.look(seconds, beat(), commit=False)
+        observer.look(seconds, record, commit=False)
         assert [move.transition.after for move in observer.last.moves] == [MachineStatus.WARNING]
-    assert observer.look(150, beat()) == [("web-1", "warning", "silent")]
-    assert observer.look(160, beat()) == []
+    assert observer.look(150, record) == [("web-1", "warning", "silent")]
+    assert observer.look(160, record) == []
 
 
 def test_what_another_observer_announced_is_not_announced_again():
@@ -161,6 +162,36 @@ class TestUnreadable:
         assert observer.look(140, beat()) == [("web-1", "warning", "silent")]
         assert observer.memory.known["web-1"].unreadable is None
 
+    def test_a_record_that_is_there_again_is_not_absent(self):
+        observer = Observer(SLOW)
+        observer.look(0, beat())
+        observer.look(10)
+        observer.look(20, unreadable={"web-1": "cut"})
+        assert not observer.memory.known["web-1"].absent
+        assert observer.memory.known["web-1"].unreadable == "cut"
+
+    def test_one_known_from_the_ledger_is_not_forgotten_in_silence(self):
+        """Unreadable, then unknown, then gone: on a synced folder it still ends as offline and removed."""
+        observer = Observer(SLOW)
+        observer.look(0, beat())
+        observer.look(10, beat(seq=2))
+        again = observer.restarted()
+        for seconds in range(20, 400, 20):
+            again.look(seconds, unreadable={"web-1": "cut"})
+        assert again.verdict() == "unknown"
+        assert again.look(400) == [("web-1", "offline", "silent")]
+        assert again.look(410) == [("web-1", "unknown", "removed")]
+
+    def test_nothing_is_said_of_one_the_ledger_has_forgotten_too(self):
+        """A damaged ledger is a first run: what is known neither from a record nor from it is no evidence."""
+        observer = Observer()
+        observer.look(0, beat())
+        again = observer.restarted()
+        again.look(10, unreadable={"web-1": "cut"})
+        again.ledger = {}
+        for seconds in range(20, 3_000, 20):
+            assert again.look(seconds, unreadable={"web-1": "cut"}) == []
+
     def test_a_rise_ends_the_doubt(self):
         observer = Observer()
         observer.look(0, beat())
@@ -230,6 +261,53 @@ class TestRemoved:
         assert again.look(20, beat(seq=5)) == []
         assert again.memory.known == {}
         assert again.look(30, beat(incarnation=2, seq=1, at=START + 29_000)) == [("web-1", "online", "first_seen")]
+
+    def test_a_restart_on_a_synced_folder_does_not_show_it(self):
+        observer = Observer(SLOW)
+        observer.look(0, beat())
+        observer.look(10, beat(seq=2))
+        observer.memory = observer.memory.without("web-1")
+        observer.look(20)
+        again = observer.restarted()
+        again.look(30)
+        assert again.visible == set()
+
+    def test_what_another_observer_removed_is_not_found_again_in_an_old_copy(self):
+        one, two = Observer(), Observer()
+        one.look(0, beat(seq=5))
+        two.ledger = one.ledger
+        two.look(0, beat(seq=5))
+        one.look(10)
+        two.ledger = one.ledger
+        assert two.look(20, beat(seq=5)) == []
+        assert two.memory.known == {}
+
+    def test_nor_does_an_old_copy_hide_that_it_beats_again(self):
+        one, two = Observer(), Observer()
+        one.look(0, beat(seq=5))
+        two.ledger = one.ledger
+        two.look(0, beat(seq=5))
+        one.look(10)
+        two.ledger = one.ledger
+        two.look(20, beat(seq=6, at=START + 19_000), commit=False)
+        assert two.look(30, beat(seq=5)) == [("web-1", "online", "first_seen")]
+
+    def test_a_return_after_a_removal_needs_no_confirmation(self):
+        observer = Observer(attrs.evolve(LOCAL, confirm_online=3))
+        observer.look(0, beat())
+        observer.look(10)
+        observer.look(20)
+        assert observer.look(30, beat(seq=2, at=START + 29_000)) == [("web-1", "online", "first_seen")]
+
+    def test_whom_only_a_stamp_shows_offline_is_not_given_up_when_absent(self):
+        observer = Observer(SLOW)
+        observer.look(0, beat(at=START - 10**9))
+        observer.look(10, beat(seq=2, at=START - 10**9))
+        again = observer.restarted()
+        again.look(20, beat(seq=2, at=START - 10**9))
+        assert again.verdict() == "offline"
+        for seconds in (30, 40, 50):
+            assert again.look(seconds) == []
 
     def test_the_removal_while_nobody_looked_is_found_at_the_first_look(self):
         observer = Observer()
@@ -416,6 +494,23 @@ class TestSlowMedium:
             observer.look(seconds, beat(seq=2, interval=60_000))
             seen.setdefault(observer.verdict(), seconds)
         assert seen == {"online": 20, "warning": 310, "offline": 550}
+
+
+def test_after_a_restart_confirmation_counts_from_what_was_announced():
+    careful = attrs.evolve(LOCAL, confirm_offline=2)
+    observer = Observer(careful)
+    observer.look(0, beat())
+    again = observer.restarted()
+    assert again.look(500, beat()) == []
+    assert again.verdict() == "online"
+    assert again.look(510, beat()) == [("web-1", "offline", "silent")]
+
+
+def test_the_event_says_whose_clock_it_rests_on():
+    observer = Observer(LOCAL)
+    observer.look(0, beat())
+    observer.look(500, beat())
+    assert {str(event.basis) for event in observer.events} == {"stamp"}
 
 
 def test_with_other_numbers_everybody_is_judged_anew():

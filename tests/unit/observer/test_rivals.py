@@ -1,7 +1,7 @@
 """Two hosts under one machine id."""
 
 import pytest
-from look_values import LOCAL, Observer, beat
+from look_values import LOCAL, SLOW, Observer, beat
 
 from heartbeat_kit._observer._known import Rival
 from heartbeat_kit._observer._rivals import conflict_sentence, seen_host
@@ -62,4 +62,14 @@ def test_a_look_reports_the_conflict_until_it_is_over():
     observer.look(270, beat(seq=9, at=0, host="b"))
     assert "web-1" in observer.memory.contested
     observer.look(271, beat(seq=10, at=0, host="b"))
+    assert observer.memory.contested == {}
+
+
+def test_a_slow_medium_makes_the_conflict_last_longer():
+    observer = Observer(SLOW)
+    for seq, host in enumerate("aba"):
+        observer.look(10 * seq, beat(seq=seq, at=0, host=host))
+    observer.look(320, beat(seq=9, at=0, host="a"))
+    assert "web-1" in observer.memory.contested
+    observer.look(321, beat(seq=10, at=0, host="a"))
     assert observer.memory.contested == {}

@@ -100,6 +100,10 @@ class TestSender:
         assert shown(attrs.evolve(gone, verdict=WARNING), SLOW, at(200)) is WARNING
         assert shown(attrs.evolve(gone, heartbeat=None, verdict=WARNING), SLOW, at(200)) is WARNING
 
+    @pytest.mark.parametrize("basis", [Basis.STAMP, Basis.LEDGER])
+    def test_another_basis_stays_what_it_is(self, basis):
+        assert judged(known(basis=basis), 500).known.basis is basis
+
     def test_after_a_whole_deadline_the_stamp_is_not_needed(self):
         found = known(beat(at=START + 10**9), Basis.SENDER)
         assert judged(found, 239.999, REMOTE).known.basis is Basis.SENDER
@@ -194,6 +198,16 @@ class TestHolding:
         assert judged(known(verdict=before), seconds, stalled=True).known.verdict is after
         assert judged(known(verdict=before, settle_ms=10**9), seconds).known.verdict is after
 
+    def test_unknown_is_neither_worse_nor_better_than_online(self):
+        """Doubt about a record is said at once, and so is its end."""
+        doubtful = known(verdict=ONLINE, unreadable="cut")
+        assert judged(doubtful, 130, stalled=True).known.verdict is UNKNOWN
+        assert judged(known(verdict=UNKNOWN), 10, stalled=True).known.verdict is ONLINE
+
+    def test_a_machine_met_first_in_a_stall_is_online_without_confirmation(self):
+        careful = attrs.evolve(LOCAL, confirm_online=3)
+        assert judged(known(), 10, careful, stalled=True).known.verdict is ONLINE
+
     def test_a_settle_period_ends_exactly(self):
         found = known(verdict=ONLINE, settle_ms=130_000)
         assert judged(found, 129.999).known.verdict is ONLINE
@@ -220,6 +234,10 @@ class TestWake:
     )
     def test_the_next_deadline(self, seconds, wake):
         assert judged(known(), seconds).known.wake_ms == wake
+
+    def test_a_stamp_we_do_not_need_has_no_edges(self):
+        assert judged(known(beat(at=START + 100_000)), 0).known.wake_ms == 120_000
+        assert judged(known(beat(at=START - 100_000)), 0).known.wake_ms == 120_000
 
     @pytest.mark.parametrize("more", [{"unreadable": "cut"}, {"absent": True}])
     def test_the_odd_ones_are_looked_at_each_time(self, more):

@@ -145,6 +145,19 @@ def test_unreadable_and_absent_and_never_seen():
     assert state["c"].next_deadline is None
 
 
+def test_one_known_only_from_the_ledger_keeps_the_ledgers_dates():
+    observer = Observer(SLOW)
+    observer.look(0, beat())
+    observer.look(10, beat(seq=2))
+    for seconds in range(60, 400, 60):
+        observer.look(seconds, beat(seq=2))
+    again = observer.restarted()
+    again.look(400)
+    state = one(again, 401)
+    assert (str(state.status), state.heartbeat, state.reason) == ("offline", None, "absent")
+    assert state.episode == observer.events[-1].episode
+
+
 def test_waiting_for_confirmation():
     observer = Observer(attrs.evolve(LOCAL, confirm_offline=2))
     observer.look(0, beat())

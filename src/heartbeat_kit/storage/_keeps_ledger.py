@@ -1,0 +1,44 @@
+"""`KeepsLedger`: the ledger abilities of a storage that keeps a ledger inside.
+
+Owns the forwarding, written once. Must not know what kind of ledger it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from heartbeat_kit._events import Transition
+from heartbeat_kit.storage._protocol import EventLog, LedgerEntry, Move, SharedLedger
+
+__all__ = ["KeepsLedger", "WholeLedger"]
+
+
+class WholeLedger(SharedLedger, EventLog, Protocol):
+    """A ledger with its history."""
+
+
+class KeepsLedger:
+    """Offers `SharedLedger` and `EventLog` by the ledger in `_ledger`."""
+
+    _ledger: WholeLedger
+
+    def read_ledger(self) -> Mapping[str, LedgerEntry]:
+        """What was announced last about each machine."""
+        return self._ledger.read_ledger()
+
+    def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
+        """Make the moves whose expectation holds; return them."""
+        return self._ledger.commit(moves)
+
+    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+        """What `owner` has to deliver, with what dead owners left."""
+        return self._ledger.undelivered(owner)
+
+    def delivered(self, ids: Sequence[str]) -> None:
+        """Mark transitions as delivered."""
+        self._ledger.delivered(ids)
+
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
+        """Committed transitions, oldest first, of one machine or all, detected at or after `since_ms`."""
+        return self._ledger.history(machine_id, since_ms)
