@@ -64,6 +64,11 @@ class Beater:
         self.pending: str | None = None
         """Why the last beat is not stored, or None."""
 
+    @property
+    def has_beaten(self) -> bool:
+        """Whether this process stored a heartbeat; a forked child has not."""
+        return self.stored is not None and self._pid == os.getpid()
+
     def begin(self) -> None:
         """Begin a new life with the next beat: its incarnation will be above any that is stored."""
         self.forget()

@@ -44,7 +44,9 @@ class Checker:
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
-    def check(self, own: Beater | None, overdue: Overdue = lambda _: 0, *, fresh_ms: int = 0) -> CheckReport:
+    def check(
+        self, own: Beater | None, overdue: Overdue = lambda _: 0, *, fresh_ms: int = 0, patient: bool = False
+    ) -> CheckReport:
         """Look, or answer with the last look if it is younger than `fresh_ms`; deliver outside the lock.
 
         Args:
@@ -52,6 +54,7 @@ class Checker:
             overdue: From the time of the last look, how late this one is; asked under the lock, because the look
                 that another thread is just taking ends the lateness.
             fresh_ms: How old the last look may be.
+            patient: Let other processes announce first; see `Watcher.check`.
 
         Raises:
             HeartbeatCheckError: The storage broke its contract.
@@ -60,19 +63,22 @@ class Checker:
             report = self._fresh(fresh_ms)
             if report is None:
                 try:
-                    report = self._watcher.check(own, overdue(self._watcher.last_look_ms))
+                    report = self._watcher.check(own, overdue(self._watcher.last_look_ms), patient=patient)
                 except HeartbeatKitError:
                     raise
                 except Exception as error:
                     raise HeartbeatCheckError(f"the check failed: {type(error).__name__}: {error}") from error
                 self._last = (self._clock.now().mono_ms, report)
-        self._dispatcher.deliver(len(report.transitions))
+        self._dispatcher.deliver(report.transitions)
         return report
 
     def look(self, own: Beater | None, late_ms: int) -> None:
-        """A background look: nothing is raised, the next one tries again."""
+        """A background look: nothing is raised, the next one tries again.
+
+        A service without listeners has nobody to tell, so it lets others announce first.
+        """
         try:
-            self.check(own, lambda _: late_ms)
+            self.check(own, lambda _: late_ms, patient=not self._dispatcher.has_listeners)
         except Exception:  # noqa: BLE001 - the loop goes on
             _log.exception("a background look failed; the next one tries again")
 

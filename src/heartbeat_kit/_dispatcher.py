@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._requirements import require_status
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import InvalidConfigurationError, StorageError
 from heartbeat_kit.storage import SharedLedger
@@ -38,7 +39,7 @@ class Subscription:
         A first registration leads to online but nobody came back: only listeners of all transitions hear of it.
         """
         if isinstance(self.to, MachineStatus):
-            return event.after is self.to and event.reason not in (Reason.FIRST_SEEN, Reason.REMOVED)
+            return event.after is self.to and event.reason is not Reason.FIRST_SEEN
         return self.to is None or isinstance(event, self.to)
 
     def close(self) -> None:
@@ -70,7 +71,6 @@ class Dispatcher:
         self._subscriptions: tuple[Subscription, ...] = ()
         self._under_way: set[str] = set()
         self._unmarked: list[str] = []
-        self._looked = False
 
     def subscribe(self, listener: Listener, to: Target) -> Subscription:
         """Call `listener(event)` for every event that fits.
@@ -81,11 +81,7 @@ class Dispatcher:
         if not callable(listener):
             raise InvalidConfigurationError(f"the listener is {listener!r}: expected something to call with an event")
         if isinstance(to, str) and not isinstance(to, MachineStatus):
-            try:
-                to = MachineStatus(to)
-            except ValueError as error:
-                known = ", ".join(MachineStatus)
-                raise InvalidConfigurationError(f"to={to!r} is no status: expected one of {known}") from error
+            to = require_status("to", to)
         if to is not None and not isinstance(to, MachineStatus | type):
             raise InvalidConfigurationError(f"to={to!r}: expected a MachineStatus, an event class or None")
         subscription = Subscription(self, listener, to)
@@ -98,23 +94,31 @@ class Dispatcher:
         with self._lock:
             self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
 
-    def deliver(self, committed: int) -> None:
-        """Deliver what waits: events just committed, and at the first call what an earlier run left behind.
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody would hear of an event."""
+        return bool(self._subscriptions)
+
+    def deliver(self, committed: Sequence[Transition]) -> None:
+        """Deliver what waits: what was just committed, and what a process that died left behind.
+
+        Without listeners nothing is taken over, so that it waits for a service that has some.
 
         Args:
-            committed: How many events were committed since the last call; with none there is nothing to read.
+            committed: What this service just committed.
         """
-        if not committed and self._looked:
-            return
+        if not self._subscriptions:
+            with self._lock:
+                self._unmarked += [event.id for event in committed]
         if self._unmarked:
             self._mark()
+        if not self._subscriptions:
+            return
         try:
             waiting = self._ledger.undelivered(self._owner)
         except (StorageError, OSError) as error:
-            _log.warning("the events that wait for delivery cannot be read, the next check tries again: %s", error)
-            self._looked = False
+            _log.warning("the events that wait for delivery cannot be read, the next look tries again: %s", error)
             return
-        self._looked = True
         with self._lock:  # another thread may be delivering some of these right now
             mine = [event for event in waiting if event.id not in self._under_way]
             self._under_way.update(event.id for event in mine)
@@ -122,8 +126,7 @@ class Dispatcher:
             while mine:
                 self._deliver_batch(mine[:_BATCH])
                 del mine[:_BATCH]
-        except BaseException:  # a listener ended the thread: what it did not finish waits for the next check
-            self._looked = False
+        except BaseException:  # a listener ended the thread: what it did not finish waits for the next look
             with self._lock:
                 self._under_way.difference_update(event.id for event in mine if event.id not in self._unmarked)
             raise
@@ -143,7 +146,6 @@ class Dispatcher:
         try:
             self._ledger.delivered(ids)
         except (StorageError, OSError) as error:
-            self._looked = False
             _log.warning("%d events were delivered, marking them so failed and is tried again: %s", len(ids), error)
             return
         with self._lock:

@@ -10,11 +10,12 @@ from typing import Any
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._results import ServiceStatus
+from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms, to_iso
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import StorageTraits
 
-__all__ = ["require_config", "require_span", "require_storage", "service_record"]
+__all__ = ["require_config", "require_span", "require_status", "require_storage", "service_record"]
 
 _METHODS = ("put", "load", "remove", "close")
 
@@ -61,6 +62,19 @@ def require_span(name: str, value: Any) -> int | None:
     if not isinstance(value, timedelta) or span_ms(value) < 1:
         raise InvalidConfigurationError(f"{name} is {value!r}: expected a positive timedelta or None")
     return span_ms(value)
+
+
+def require_status(name: str, value: Any) -> MachineStatus:
+    """The status a text names.
+
+    Raises:
+        InvalidConfigurationError: It names none.
+    """
+    try:
+        return MachineStatus(value)
+    except ValueError as error:
+        known = ", ".join(MachineStatus)
+        raise InvalidConfigurationError(f"{name}={value!r} is no status: expected one of {known}") from error
 
 
 def service_record(status: ServiceStatus, *, running: bool) -> dict[str, Any]:

@@ -27,7 +27,13 @@ from heartbeat_kit._instance import InstanceLock, local_ledger, state_directory
 from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._registrar import Registrar
-from heartbeat_kit._requirements import require_config, require_span, require_storage, service_record
+from heartbeat_kit._requirements import (
+    require_config,
+    require_span,
+    require_status,
+    require_storage,
+    service_record,
+)
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import epoch_ms, span_ms
@@ -207,7 +213,8 @@ class HeartbeatService:
 
         Args:
             save_state: Store what was observed and, where the storage keeps it, the configuration.
-            leave: Say goodbye: peers announce ``left`` at once instead of waiting for the silence.
+            leave: Say goodbye, if this service beat at all: peers announce ``left`` at once instead of waiting for
+                the silence.
 
         Raises:
             HeartbeatStopError: A beat or a look under way did not end in 30 s; the service does not beat any more.
@@ -216,9 +223,9 @@ class HeartbeatService:
         ended = self._background.stop()  # not under the lock: a listener under way may call us
         with self._lifecycle:
             saved = False
+            if leave and self._registrar.own.has_beaten:
+                self._registrar.beat(self._periods()[0], leaving=True)
             if was_running:
-                if leave:
-                    self._registrar.beat(self._periods()[0], leaving=True)
                 saved = save_state and any([self._checker.remember(), self._save(running=False)])
                 self._checker.expire()
             self._instance.release()
@@ -285,7 +292,7 @@ class HeartbeatService:
             status: Which status.
             timeout: How long at most, a timedelta or seconds.
         """
-        name, wanted = normalize_machine_id(machine_id), MachineStatus(status)
+        name, wanted = normalize_machine_id(machine_id), require_status("status", status)
         limit_ms = span_ms(timeout) if isinstance(timeout, timedelta) else int(timeout * 1000)
         deadline, never = self._clock.now().mono_ms + limit_ms, threading.Event()
         pace_ms = min(max(self._periods()[1] // 20, 10), 250)

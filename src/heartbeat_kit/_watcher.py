@@ -20,7 +20,7 @@ from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look
 from heartbeat_kit._results import CheckReport
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageError
-from heartbeat_kit.storage import LedgerEntry, Observation, ObservationLog, SharedLedger, Snapshot, Storage
+from heartbeat_kit.storage import LedgerEntry, Move, Observation, ObservationLog, SharedLedger, Snapshot, Storage
 
 __all__ = ["Watcher"]
 
@@ -65,13 +65,16 @@ class Watcher:
         self._unreadable: Mapping[str, str] = {}
         self._last_check_ms: int | None = None
         self._noted_ms: int | None = None
+        self._proposed: dict[str, Move] = {}
 
-    def check(self, own: Beater | None, late_ms: int) -> CheckReport:
+    def check(self, own: Beater | None, late_ms: int, *, patient: bool = False) -> CheckReport:
         """Look, judge, commit what changed.
 
         Args:
             own: The running beater of this process: if its beat cannot be written and read back, we are blind.
             late_ms: How late this look is where that counts as a stall, else 0.
+            patient: Commit only what the look before would have committed too: of several processes that share a
+                ledger, one that has listeners then comes first.
         """
         now = self._clock.now()
         won: tuple[Transition, ...] = ()
@@ -79,7 +82,7 @@ class Watcher:
             seen = self._see(own)
             now = seen.started
             outcome = self._look(seen, late_ms=late_ms, count=True)
-            won = self._commit(outcome)
+            won = self._commit(outcome, patient=patient)
             self._notice(seen, outcome)
             self._last_check_ms = now.wall_ms
             self._note(now)
@@ -156,11 +159,16 @@ class Watcher:
         self._memory = outcome.memory
         return outcome
 
-    def _commit(self, outcome: Look) -> tuple[Transition, ...]:
-        if not outcome.moves:
+    def _commit(self, outcome: Look, *, patient: bool) -> tuple[Transition, ...]:
+        before, moves = self._proposed, outcome.moves
+        # The move of the look that found the change is kept: it has the times.
+        self._proposed = {move.transition.id: before.get(move.transition.id, move) for move in moves}
+        if patient:
+            moves = tuple(move for name, move in self._proposed.items() if name in before)
+        if not moves:
             return ()
         try:
-            return tuple(move.transition for move in self._ledger.commit(outcome.moves))
+            return tuple(move.transition for move in self._ledger.commit(moves))
         except (StorageError, OSError) as error:
             raise _BlindError(f"a change of status cannot be recorded, so it is not announced yet: {error}") from error
 

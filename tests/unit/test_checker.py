@@ -137,11 +137,28 @@ def test_a_background_look_raises_nothing(checker, storage, caplog):
 def test_a_background_look_says_how_late_it_is(checker, clock, dispatcher, storage):
     listener = RecordingListener()
     storage.put(beat())
-    checker.look(None, 0)
     dispatcher.subscribe(listener, None)
+    checker.look(None, 0)
+    listener.clear()
     clock.advance(130)
     checker.look(None, 100_000)
     assert listener.events == ()
+
+
+def test_a_background_look_without_listeners_lets_others_announce_first(checker, clock, storage):
+    """What it finds is committed by its next look, with the times at which it was found."""
+    storage.put(beat())
+    checker.look(None, 0)
+    assert storage.history() == ()
+    found = clock.now().wall_ms
+    clock.advance(30)
+    storage.put(beat(seq=2))
+    checker.look(None, 0)
+    (event,) = storage.history()
+    assert event.detected_at_ms == found
+    checker.check(None)
+    clock.advance(300)
+    assert [e.after for e in checker.check(None).transitions] == ["offline"], "an asked check commits at once"
 
 
 def test_forgetting_a_machine_makes_the_answer_stale(checker, storage):

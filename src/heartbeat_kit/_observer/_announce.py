@@ -59,8 +59,8 @@ class Announcer(NamedTuple):
         return made
 
     def removed(self, machine_id: str, known: Known, entry: LedgerEntry) -> Move:
-        """The move that says a machine's record was removed; its entry stays as a tombstone."""
-        incarnation, seq = _order(known, entry)
+        """The move that says a machine's record was removed; its entry stays as a tombstone of all that was seen."""
+        incarnation, seq = max(_order(known, entry), (entry.incarnation, entry.seq))
         return self._move(
             machine_id,
             known,

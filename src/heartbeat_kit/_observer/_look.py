@@ -102,7 +102,7 @@ def look(
         entry = ledger.get(machine_id)
         if entry is not None and entry.reason is not Reason.REMOVED:
             moves.append(announcer.removed(machine_id, known, entry))
-            leaving[machine_id] = known
+            leaving[machine_id] = attrs.evolve(known, wake_ms=-NEVER)
     dropped = pass_.gone.keys() - leaving.keys()
     return Look(
         memory=attrs.evolve(

@@ -90,9 +90,13 @@ def _grown(known: Known, timing: Timing, now: Instant) -> Known:
     """After a whole deadline of its own undisturbed watching the observer no longer needs the sender's stamp."""
     if known.basis is not Basis.SENDER or never_seen(known):
         return known
-    left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
-    watched = now.mono_ms >= _watched_ms(known, timing)
-    return attrs.evolve(known, basis=Basis.OBSERVER) if left or watched else known
+    if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
+        return attrs.evolve(known, basis=Basis.OBSERVER)
+    if now.mono_ms < _watched_ms(known, timing):
+        return known
+    # What the stamp suggested counts for nothing from now on; what the ledger told is kept.
+    verdict = known.verdict if known.heartbeat is None else MachineStatus.UNKNOWN
+    return attrs.evolve(known, basis=Basis.OBSERVER, verdict=verdict)
 
 
 def _watched_ms(known: Known, timing: Timing) -> int:

@@ -122,8 +122,8 @@ def given_directory(directory: str | os.PathLike[str], *, create: bool = False, 
         raise InvalidConfigurationError(f"{path} is not a folder: give one")
     if must_exist:
         raise InvalidConfigurationError(
-            f"{path} does not exist: correct the path, pass create=True to make it, or must_exist=False to wait "
-            "for a share that is mounted later"
+            f"{path} does not exist: correct the path, create=True makes it (in a URL ?create=true), must_exist=False "
+            "waits for a share that is mounted later"
         )
     return path
 

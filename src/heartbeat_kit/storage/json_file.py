@@ -34,7 +34,8 @@ class JsonFileStorage(KeepsLedger):
     """Heartbeats in `heartbeats.json`: one host, many processes, up to about a thousand machines.
 
     Every process of the host may write; an operating system lock (``.lock``) makes them take turns, and a reader
-    always sees a whole file. Offers every ability.
+    always sees a whole file. Offers every ability a storage
+    can.
 
     Args:
         directory: An existing folder on a local disk.

@@ -24,7 +24,7 @@ _HISTORY = 10_000
 
 
 class MemoryStorage:
-    """Heartbeats in a dict: for tests and for one process. Offers every ability.
+    """Heartbeats in a dict: for tests and for one process. Offers every ability a storage can.
 
     Args:
         traits: Other traits to declare, for simulating another medium; by default what memory really is.

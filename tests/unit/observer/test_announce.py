@@ -169,6 +169,8 @@ def test_a_removal_is_a_tombstone_with_the_last_evidence():
         seq=4,
     )
     assert (found.transition.before, found.transition.after) == (ONLINE, UNKNOWN)
+    older_copy = announcer().removed("web-1", known(ONLINE, seq=2), entry(ONLINE, seq=3))
+    assert (older_copy.entry.incarnation, older_copy.entry.seq) == (1, 3)
     only_ledger = announcer().removed("web-1", Known(None, Basis.SENDER, 0, START), entry(ONLINE, seq=3))
     assert (only_ledger.entry.incarnation, only_ledger.entry.seq) == (1, 3)
     assert only_ledger.transition.basis is Basis.OBSERVER

@@ -1,5 +1,6 @@
 """Whose clock measures a silence."""
 
+import attrs
 import pytest
 from look_values import LOCAL, REMOTE, SLOW, START, Observer, at, beat
 
@@ -181,6 +182,20 @@ class TestInALook:
         assert observer.look(419.999, old) == []
         assert observer.verdict() == "offline"
         assert observer.look(420, old) == [("web-1", "offline", "silent")]
+
+    def test_what_a_stamp_suggested_spares_no_confirmation(self):
+        observer = Observer(attrs.evolve(REMOTE, confirm_offline=3))
+        old = beat(at=START - 10**9)
+        for seconds in (0, 100, 200, 240, 250):
+            assert observer.look(seconds, old) == []
+        assert observer.look(260, old) == [("web-1", "offline", "silent")]
+
+    def test_nor_does_it_end_the_hold_of_a_record_that_cannot_be_read(self):
+        observer = Observer(REMOTE)
+        observer.look(0, beat(at=START - 10**9))
+        for seconds in range(60, 240 + 900, 60):
+            assert observer.look(seconds, unreadable={"web-1": "cut"}) == []
+        assert observer.look(240 + 900, unreadable={"web-1": "cut"}) == [("web-1", "offline", "silent")]
 
     def test_a_slow_load_makes_nobody_look_older(self):
         observer = Observer(REMOTE)
