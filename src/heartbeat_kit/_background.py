@@ -47,6 +47,11 @@ class Background:
         return bool(self._loops) and all(loop.is_alive for loop in self._loops)
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether there is nothing to stop; a loop that a listener ended leaves the other one to stop."""
+        return not self._loops
+
+    @property
     def makes_progress(self) -> bool:
         """False once `progress()` has not been called for the progress timeout."""
         return self._progress_ms is None or self._clock.now().mono_ms - self._progressed < self._progress_ms
@@ -100,19 +105,19 @@ class Background:
         return max(int(self._beat_ms * (1 - _JITTER * self._random.random())), 1)
 
     def _beat_step(self) -> int:
-        if self._clock.now().mono_ms >= self._beat_due:
-            planned = self._beat_due
+        now = self._clock.now().mono_ms
+        if now >= self._beat_due:
             if self.makes_progress:
                 self._beat()
-            self._beat_due = max(planned + self._pause(), self._clock.now().mono_ms)
+            # Counted from when it began: after a stall one beat makes up for all, after a slow one the next is due.
+            self._beat_due = max(now + self._pause(), self._clock.now().mono_ms)
         return self._beat_due
 
     def _look_step(self) -> int:
         now = self._clock.now().mono_ms
         if now >= self._look_due:
             late = now - self._look_due
-            planned = self._look_due
             self._look(late if late > self._look_ms else 0)
             # A look that took long, listeners included, puts the next one off; that is no stall of the observer.
-            self._look_due = max(planned + self._look_ms, self._clock.now().mono_ms)
+            self._look_due = max(now - late % self._look_ms + self._look_ms, self._clock.now().mono_ms)
         return self._look_due

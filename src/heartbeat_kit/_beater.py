@@ -53,7 +53,7 @@ class Beater:
         self._storage = storage
         self._machine_id = machine_id
         self._host = host
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may beat while the thread it interrupted does
         self._pid = os.getpid()
         self._life: _Life | None = None
         self._new_life = False
@@ -156,8 +156,8 @@ class Beater:
         else:
             life.incarnation, life.seq = stored.incarnation + 1, 0
 
-    def _guarded(self) -> threading.Lock:
+    def _guarded(self) -> threading.RLock:
         if self._pid != os.getpid():
-            self._pid, self._lock, self._life = os.getpid(), threading.Lock(), None
+            self._pid, self._lock, self._life = os.getpid(), threading.RLock(), None
             self._new_life, self._unsent, self.stored, self.pending = False, None, None, None
         return self._lock

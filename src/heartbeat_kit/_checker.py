@@ -42,7 +42,7 @@ class Checker:
         self._clock = clock
         self._last: tuple[int, CheckReport] | None = None
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may look while the thread it interrupted does
 
     def check(
         self, own: Beater | None, overdue: Overdue = lambda _: 0, *, fresh_ms: int = 0, patient: bool = False
@@ -128,7 +128,7 @@ class Checker:
             report, newly_offline=(), newly_online=(), newly_warning=(), newly_registered=(), transitions=()
         )
 
-    def _guarded(self) -> threading.Lock:
+    def _guarded(self) -> threading.RLock:
         if self._pid != os.getpid():  # a fork: another thread of the parent may have held the lock
-            self._pid, self._lock = os.getpid(), threading.Lock()
+            self._pid, self._lock = os.getpid(), threading.RLock()
         return self._lock

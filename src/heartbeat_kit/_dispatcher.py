@@ -6,6 +6,7 @@ Owns subscriptions and the order persist → deliver → mark delivered. Must no
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
@@ -67,10 +68,10 @@ class Dispatcher:
     def __init__(self, ledger: SharedLedger, owner: str) -> None:
         self._ledger = ledger
         self._owner = owner
-        self._lock = threading.Lock()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._under_way: set[str] = set()
         self._unmarked: list[str] = []
+        self._renew()
 
     def subscribe(self, listener: Listener, to: Target) -> Subscription:
         """Call `listener(event)` for every event that fits.
@@ -85,13 +86,13 @@ class Dispatcher:
         if to is not None and not isinstance(to, MachineStatus | type):
             raise InvalidConfigurationError(f"to={to!r}: expected a MachineStatus, an event class or None")
         subscription = Subscription(self, listener, to)
-        with self._lock:
+        with self._guarded():
             self._subscriptions = (*self._subscriptions, subscription)
         return subscription
 
     def drop(self, subscription: Subscription) -> None:
         """End a subscription."""
-        with self._lock:
+        with self._guarded():
             self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
 
     @property
@@ -107,6 +108,7 @@ class Dispatcher:
         Args:
             committed: What this service just committed.
         """
+        self._guarded()
         if not self._subscriptions:
             with self._lock:
                 self._unmarked += [event.id for event in committed]
@@ -115,13 +117,10 @@ class Dispatcher:
         if not self._subscriptions:
             return
         try:
-            waiting = self._ledger.undelivered(self._owner)
+            mine = self._claim()
         except (StorageError, OSError) as error:
             _log.warning("the events that wait for delivery cannot be read, the next look tries again: %s", error)
             return
-        with self._lock:  # another thread may be delivering some of these right now
-            mine = [event for event in waiting if event.id not in self._under_way]
-            self._under_way.update(event.id for event in mine)
         try:
             while mine:
                 self._deliver_batch(mine[:_BATCH])
@@ -131,11 +130,24 @@ class Dispatcher:
                 self._under_way.difference_update(event.id for event in mine if event.id not in self._unmarked)
             raise
 
+    def _claim(self) -> list[Transition]:
+        """What waits and no other thread is delivering right now.
+
+        No thread lets go of its events between the reading and the claim: what it finished then would come twice.
+        """
+        with self._claiming:
+            waiting = self._ledger.undelivered(self._owner)
+            with self._lock:
+                mine = [event for event in waiting if event.id not in self._under_way]
+                self._under_way.update(event.id for event in mine)
+        return mine
+
     def _deliver_batch(self, events: list[Transition]) -> None:
         try:
             for event in events:
                 self._call_listeners(event)
-                self._unmarked.append(event.id)
+                with self._lock:
+                    self._unmarked.append(event.id)
         finally:
             self._mark()
 
@@ -148,7 +160,7 @@ class Dispatcher:
         except (StorageError, OSError) as error:
             _log.warning("%d events were delivered, marking them so failed and is tried again: %s", len(ids), error)
             return
-        with self._lock:
+        with self._claiming, self._lock:
             self._unmarked = [event for event in self._unmarked if event not in ids]
             self._under_way.difference_update(ids)
 
@@ -161,3 +173,13 @@ class Dispatcher:
                     subscription.listener(event)
                 except Exception:  # noqa: BLE001 - one listener must not silence another
                     _log.exception("a listener raised on transition %s (%r); the others are called", event.id, event)
+
+    def _guarded(self) -> threading.RLock:
+        if self._pid != os.getpid():  # a fork: another thread of the parent may have held a lock, or be delivering
+            self._renew()
+        return self._lock
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._lock, self._claiming = threading.RLock(), threading.RLock()
+        self._under_way, self._unmarked = set(), []

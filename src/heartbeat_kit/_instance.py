@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from heartbeat_kit.errors import HeartbeatStartError, ServiceAlreadyRunningError
+from heartbeat_kit.errors import HeartbeatStartError, InvalidConfigurationError, ServiceAlreadyRunningError
 from heartbeat_kit.storage import SharedLedger, Storage
 
 __all__ = ["InstanceLock", "local_ledger", "state_directory"]
@@ -34,8 +34,15 @@ def state_directory(state_dir: str | os.PathLike[str] | None, storage: Storage, 
         state_dir: The root, by default the user's state directory as the platform has it.
         storage: Its `location` tells storages apart.
         machine_id: Its observer.
+
+    Raises:
+        InvalidConfigurationError: `state_dir` is no path.
     """
-    root = platformdirs.user_state_path("heartbeat_kit") if state_dir is None else Path(state_dir)
+    given = platformdirs.user_state_path("heartbeat_kit") if state_dir is None else state_dir
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise InvalidConfigurationError(f"state_dir is {state_dir!r:.80}: give the path of a directory on a local disk")
+    root = Path(text)
     place = storage.traits.location or f"{type(storage).__module__}.{type(storage).__qualname__}"
     return root / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:16] / machine_id
 

@@ -5,17 +5,29 @@ Owns these checks and the record of a running service. Does no I/O.
 
 from __future__ import annotations
 
-from datetime import timedelta
+import math
+from datetime import datetime, timedelta
 from typing import Any
 
+from heartbeat_kit._clock import Clock
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._results import ServiceStatus
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit._times import span_ms, to_iso
+from heartbeat_kit._times import epoch_ms, span_ms, to_iso
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import StorageTraits
 
-__all__ = ["require_config", "require_span", "require_status", "require_storage", "service_record"]
+__all__ = [
+    "require_clock",
+    "require_config",
+    "require_length",
+    "require_moment",
+    "require_patience",
+    "require_span",
+    "require_status",
+    "require_storage",
+    "service_record",
+]
 
 _METHODS = ("put", "load", "remove", "close")
 
@@ -62,6 +74,56 @@ def require_span(name: str, value: Any) -> int | None:
     if not isinstance(value, timedelta) or span_ms(value) < 1:
         raise InvalidConfigurationError(f"{name} is {value!r}: expected a positive timedelta or None")
     return span_ms(value)
+
+
+def require_length(name: str, value: Any) -> int:
+    """A duration of zero or more in milliseconds.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if not isinstance(value, timedelta) or span_ms(value) < 0:
+        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a timedelta of zero or more")
+    return span_ms(value)
+
+
+def require_patience(name: str, value: Any) -> int:
+    """How long to wait, a timedelta or a number of seconds, in milliseconds.
+
+    Raises:
+        InvalidConfigurationError: It is something else, or has no end.
+    """
+    if isinstance(value, timedelta):
+        return span_ms(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a timedelta or a number of seconds")
+    return int(value * 1000)
+
+
+def require_moment(name: str, value: Any) -> int | None:
+    """A time with a time zone in epoch milliseconds, or None for None.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a datetime with a time zone, or None")
+    return epoch_ms(value)
+
+
+def require_clock(clock: Any) -> Clock:
+    """Refuse what is no `Clock`.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if not isinstance(clock, Clock) or isinstance(clock, type):
+        raise InvalidConfigurationError(
+            f"clock is {clock!r:.80}: expected a Clock with now(), loop() and wait(), such as SystemClock()"
+        )
+    return clock
 
 
 def require_status(name: str, value: Any) -> MachineStatus:

@@ -28,7 +28,11 @@ from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._registrar import Registrar
 from heartbeat_kit._requirements import (
+    require_clock,
     require_config,
+    require_length,
+    require_moment,
+    require_patience,
     require_span,
     require_status,
     require_storage,
@@ -36,7 +40,7 @@ from heartbeat_kit._requirements import (
 )
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit._times import epoch_ms, span_ms
+from heartbeat_kit._times import span_ms
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import (
     HeartbeatStopError,
@@ -94,7 +98,7 @@ class HeartbeatService:
         require_storage(storage)
         self._config = require_config(config)
         self._storage = storage
-        self._clock: Clock = SystemClock() if clock is None else clock
+        self._clock: Clock = SystemClock() if clock is None else require_clock(clock)
         self._machine_id = default_machine_id() if machine_id is None else normalize_machine_id(machine_id)
         directory = state_directory(state_dir, storage, self._machine_id)
         self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else local_ledger(directory)
@@ -107,7 +111,7 @@ class HeartbeatService:
         self._instance = InstanceLock(directory, storage, self._machine_id)
         self._background = Background(self._clock, self._beat, self._look, name=self._machine_id)
         self._started_ms: int | None = None
-        self._lifecycle = threading.RLock()
+        self._pid, self._lifecycle = os.getpid(), threading.RLock()
 
     @property
     def machine_id(self) -> str:
@@ -193,7 +197,7 @@ class HeartbeatService:
             InvalidConfigurationError: `progress_timeout` is no positive duration.
         """
         progress_ms = require_span("progress_timeout", progress_timeout)
-        with self._lifecycle:
+        with self._exclusively():
             self._instance.acquire()
             try:
                 self._registrar.own.begin()
@@ -219,19 +223,23 @@ class HeartbeatService:
         Raises:
             HeartbeatStopError: A beat or a look under way did not end in 30 s; the service does not beat any more.
         """
-        was_running = self.is_running
-        ended = self._background.stop()  # not under the lock: a listener under way may call us
-        with self._lifecycle:
-            saved = False
-            if leave and self._registrar.own.has_beaten:
-                self._registrar.beat(self._periods()[0], leaving=True)
-            if was_running:
-                saved = save_state and any([self._checker.remember(), self._save(running=False)])
-                self._checker.expire()
-            self._instance.release()
-            if not ended:
-                raise HeartbeatStopError("a beat or look under way did not end in 30 s; it will not be repeated")
-            return attrs.evolve(self.status, stopped_at=self._clock.now().wall_ms, state_saved=saved)
+        was_running, ended = False, True
+        while True:
+            was_running = self.is_running or was_running
+            ended = self._background.stop() and ended  # not under the lock: a listener under way may call us
+            with self._exclusively():
+                if not self._background.is_stopped:
+                    continue  # a start() was under way; what it started ends too
+                saved = False
+                if leave and self._registrar.own.has_beaten:
+                    self._registrar.beat(self._periods()[0], leaving=True)
+                if was_running:
+                    saved = save_state and any([self._checker.remember(), self._save(running=False)])
+                    self._checker.expire()
+                self._instance.release()
+                if not ended:
+                    raise HeartbeatStopError("a beat or look under way did not end in 30 s; it will not be repeated")
+                return attrs.evolve(self.status, stopped_at=self._clock.now().wall_ms, state_saved=saved)
 
     def reconfigure(self, **changes: Any) -> HeartbeatConfig:
         """Change what is given, keep the rest, take effect at once; a running service keeps running.
@@ -242,7 +250,7 @@ class HeartbeatService:
         known = [attribute.name for attribute in attrs.fields(HeartbeatConfig)]
         if unknown := sorted(changes.keys() - set(known)):
             raise InvalidConfigurationError(f"no setting {', '.join(unknown)}: expected some of {', '.join(known)}")
-        with self._lifecycle:
+        with self._exclusively():
             self._config = attrs.evolve(self._config, **changes)
             self._checker.retime(Timing.of(self._config, self._storage.traits))
             if self.is_running:
@@ -291,9 +299,12 @@ class HeartbeatService:
             machine_id: Which machine; it need not be known yet.
             status: Which status.
             timeout: How long at most, a timedelta or seconds.
+
+        Raises:
+            InvalidConfigurationError: There is no such status, or the timeout is no length of time.
         """
         name, wanted = normalize_machine_id(machine_id), require_status("status", status)
-        limit_ms = span_ms(timeout) if isinstance(timeout, timedelta) else int(timeout * 1000)
+        limit_ms = require_patience("timeout", timeout)
         deadline, never = self._clock.now().mono_ms + limit_ms, threading.Event()
         pace_ms = min(max(self._periods()[1] // 20, 10), 250)
         while True:
@@ -318,8 +329,14 @@ class HeartbeatService:
         return removed
 
     def prune(self, offline_for: timedelta = _DAY) -> tuple[str, ...]:
-        """Remove the machines that have been offline for so long; returns their ids. Blind, it removes nobody."""
-        state, limit_ms = self.state(), span_ms(offline_for)
+        """Remove the machines that have been offline for so long; returns their ids. Blind, it removes nobody.
+
+        Raises:
+            InvalidConfigurationError: `offline_for` is no timedelta.
+            StorageUnavailableError: One could not be removed.
+        """
+        limit_ms = require_length("offline_for", offline_for)
+        state = self.state()
         if state.observer.health is not ObserverHealth.OK:
             return ()
         old = [
@@ -336,11 +353,13 @@ class HeartbeatService:
 
         Raises:
             StorageUnavailableError: The history is out of reach.
+            InvalidConfigurationError: `since` is no aware datetime.
         """
+        since_ms = require_moment("since", since)
         if not isinstance(self._ledger, EventLog):
             return ()
         name = None if machine_id is None else normalize_machine_id(machine_id)
-        return self._ledger.history(name, None if since is None else epoch_ms(since))
+        return self._ledger.history(name, since_ms)
 
     def __enter__(self) -> Self:
         return self
@@ -360,6 +379,11 @@ class HeartbeatService:
 
     def _look(self, late_ms: int) -> None:
         self._checker.look(self._own_running(), late_ms)
+
+    def _exclusively(self) -> threading.RLock:
+        if self._pid != os.getpid():  # a fork: another thread of the parent may have held the lock
+            self._pid, self._lifecycle = os.getpid(), threading.RLock()
+        return self._lifecycle
 
     def _periods(self) -> tuple[int, int]:
         beat = self._config.heartbeat_interval

@@ -61,16 +61,19 @@ def classify(
         time zone, which names no instant. Never raises for any time.
 
     Raises:
-        InvalidConfigurationError: `offline_timeout` is not positive.
+        InvalidConfigurationError: `offline_timeout` is not positive, or an argument is of another type.
 
     >>> from datetime import UTC, datetime, timedelta
     >>> last = datetime(2026, 1, 15, 23, 0, tzinfo=UTC)
     >>> [str(classify(last, last + timedelta(seconds=s))) for s in (119, 120, 239, 240)]
     ['online', 'warning', 'warning', 'offline']
     """
+    if not isinstance(offline_timeout, timedelta) or span_us(offline_timeout) <= 0:
+        raise InvalidConfigurationError(f"offline_timeout is {offline_timeout!r:.80}: expected a positive duration")
     timeout = span_us(offline_timeout)
-    if timeout <= 0:
-        raise InvalidConfigurationError(f"offline_timeout is {offline_timeout!r}: expected a positive duration")
+    for name, moment in (("last_heartbeat", last_heartbeat or now), ("now", now)):
+        if not isinstance(moment, datetime):
+            raise InvalidConfigurationError(f"{name} is {moment!r:.80}: expected a datetime")
     if last_heartbeat is None:
         return MachineStatus.UNKNOWN
     try:

@@ -60,7 +60,7 @@ class Announcer(NamedTuple):
 
     def removed(self, machine_id: str, known: Known, entry: LedgerEntry) -> Move:
         """The move that says a machine's record was removed; its entry stays as a tombstone of all that was seen."""
-        incarnation, seq = max(_order(known, entry), (entry.incarnation, entry.seq))
+        incarnation, seq = _order(known, entry)
         return self._move(
             machine_id,
             known,
@@ -173,6 +173,6 @@ class Announcer(NamedTuple):
 
 
 def _order(known: Known, entry: LedgerEntry | None) -> tuple[int, int]:
-    if known.heartbeat is not None:
-        return known.heartbeat.order
-    return (entry.incarnation, entry.seq) if entry else (0, 0)
+    """The newest beat there is evidence of: the ledger may know a newer one than an old copy shows after a restart."""
+    seen = known.heartbeat.order if known.heartbeat is not None else (0, 0)
+    return max(seen, (entry.incarnation, entry.seq)) if entry is not None else seen

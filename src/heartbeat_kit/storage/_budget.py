@@ -150,7 +150,7 @@ class _Worker:
 
     def __init__(self, place: str) -> None:
         self.pid = os.getpid()
-        self.turn = threading.Lock()
+        self.turn = threading.RLock()  # a signal handler may call while the thread it interrupted does
         self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self.hung: _Job | None = None
         self.thread: threading.Thread | None = None

@@ -7,6 +7,7 @@ the identity of a file's content by its stat. Must not know what the files say.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import threading
@@ -21,6 +22,9 @@ TEMP_PREFIX: Final = ".hbk-"
 """Every temporary file of ours starts so; readers pass over it, sync clients are told to ignore it."""
 _STALE_TEMP_NS: Final = 3_600 * 1_000_000_000
 _ATTEMPTS: Final = 6
+_CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EISDIR})
+"""What SMB, FUSE and virtual machine shares answer that offer no flush of a directory: the file has its name already,
+and a failure told of every write would be a lie told of every write."""
 _counter = itertools.count()
 _TOKEN: Final = os.urandom(4).hex()
 """Hosts that share a folder may share a process id, and in containers most do."""
@@ -46,7 +50,7 @@ def replace_file(path: str, data: bytes, *, durable: bool, mode: int = 0o666) ->
     and the name before this returns.
 
     Raises:
-        OSError: Nothing changed at `path`.
+        OSError: Nothing changed at `path`; or, with `durable`, it changed and its name may not outlive a power cut.
     """
     directory, _ = os.path.split(path)
     temp = os.path.join(directory, f"{TEMP_PREFIX}{_TOKEN}-{os.getpid()}-{next(_counter)}.tmp")
@@ -144,11 +148,15 @@ def _replace(source: str, target: str) -> None:
 def _sync_directory(directory: str) -> None:
     if os.name == "nt":
         return  # a directory cannot be opened there; NTFS journals the rename
-    handle = os.open(directory, os.O_RDONLY | _CLOEXEC)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(directory, os.O_RDONLY | _CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)

@@ -95,6 +95,7 @@ class FolderReader:
         remembered = files.get
         full = (passes + 1) % _FULL_PASS == 0
         kept: list[str] = []
+        unlisted: list[str] = []
         changed: dict[str, RecordFile] = {}
         signatures: dict[str, Signature] = {}
         with os.scandir(self._directory) as entries:
@@ -105,21 +106,41 @@ class FolderReader:
                     continue
                 try:
                     found = entry.stat(follow_symlinks=False)
-                    # This comparison is the cost of a quiet fleet.
-                    if known is not None and known[0] == (found.st_mtime_ns, found.st_size, found.st_ino) and not full:
-                        kept.append(name)
-                        continue
-                    changed[name] = read_record(entry.path, name, found)
-                    signatures[name] = signature(found)
-                except FileNotFoundError:
+                except OSError:
+                    unlisted.append(name)
                     continue
-                except OSError as error:
-                    # No signature: whatever prevented it may pass without a change of the file.
-                    changed[name] = RecordFile(name, None, f"cannot be read: {error.strerror or error}")
+                # This comparison is the cost of a quiet fleet.
+                if known is not None and known[0] == (found.st_mtime_ns, found.st_size, found.st_ino) and not full:
+                    kept.append(name)
+                    continue
+                self._read(name, found, changed, signatures)
+        # A listing takes time, and a file that is replaced meanwhile may stand in no part of it.
+        if len(kept) < len(files):
+            unlisted += files.keys() - changed.keys() - set(kept)
+        elif not passes:
+            unlisted += [name for name in os.listdir(self._directory) if name not in changed and not is_foreign(name)]
+        for name in unlisted:
+            self._read(name, None, changed, signatures)
         if changed or len(kept) != len(files):
             files, snapshot = _merged(files, kept, changed, signatures, snapshot)
         self._memory = _Memory(files, snapshot, passes + 1)
         return snapshot
+
+    def _read(
+        self, name: str, found: os.stat_result | None, changed: dict[str, RecordFile], signatures: dict[str, Signature]
+    ) -> None:
+        """Read one file into `changed`, unless it is gone."""
+        path = os.path.join(self._directory, name)
+        try:
+            if found is None:
+                found = os.lstat(path)
+            changed[name] = read_record(path, name, found)
+            signatures[name] = signature(found)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # No signature: whatever prevented it may pass without a change of the file.
+            changed[name] = RecordFile(name, None, f"cannot be read: {error.strerror or error}")
 
 
 def _merged(

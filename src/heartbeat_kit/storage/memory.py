@@ -45,7 +45,7 @@ class MemoryStorage:
             coherent=True,
             location=f"memory:{uuid4().hex}",
         )
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._heartbeats: dict[str, Heartbeat] = {}
         self._ledger = EMPTY_LEDGER
         self._history: deque[Transition] = deque(maxlen=_HISTORY)
@@ -125,7 +125,7 @@ class MemoryStorage:
         with self._open():
             return None if self._service is None else dict(self._service)
 
-    def _open(self) -> threading.Lock:
+    def _open(self) -> threading.RLock:
         if self._closed:
             raise StorageClosedError("this storage was closed: open a new one")
         return self._lock

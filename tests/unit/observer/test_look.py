@@ -170,16 +170,19 @@ class TestUnreadable:
         assert not observer.memory.known["web-1"].absent
         assert observer.memory.known["web-1"].unreadable == "cut"
 
-    def test_one_known_from_the_ledger_is_not_forgotten_in_silence(self):
+    @pytest.mark.parametrize("looks", [1, 3])
+    def test_one_known_from_the_ledger_is_not_forgotten_in_silence(self, looks):
         """Unreadable, then unknown, then gone: on a synced folder it still ends as offline and removed."""
-        observer = Observer(SLOW)
+        observer = Observer(attrs.evolve(SLOW, confirm_offline=looks))
         observer.look(0, beat())
         observer.look(10, beat(seq=2))
         again = observer.restarted()
         for seconds in range(20, 400, 20):
             again.look(seconds, unreadable={"web-1": "cut"})
         assert again.verdict() == "unknown"
-        assert again.look(400) == [("web-1", "offline", "silent")]
+        for seconds in range(401, 400 + looks):
+            assert again.look(seconds) == []
+        assert again.look(405) == [("web-1", "offline", "silent")]
         assert again.look(410) == [("web-1", "unknown", "removed")]
 
     def test_nothing_is_said_of_one_the_ledger_has_forgotten_too(self):
@@ -252,6 +255,16 @@ class TestRemoved:
             assert observer.look(20 + seq, beat(seq=seq, at=START + 20_000)) == []
             assert observer.visible == set()
         assert observer.look(30, beat(seq=6, at=START + 29_000)) == [("web-1", "online", "first_seen")]
+
+    def test_nor_does_the_very_object_of_before(self):
+        observer = Observer()
+        record = beat()
+        for seconds in (0, 1):
+            observer.look(seconds, record)
+        observer.look(2)
+        assert observer.look(3, record) == []
+        assert observer.memory.known == {}
+        assert observer.memory.removed == frozenset()
 
     def test_nor_after_a_restart(self):
         observer = Observer()
@@ -469,6 +482,27 @@ class TestSlowMedium:
         assert observer.look(5_059.999, beat(seq=2)) == []
         assert observer.look(5_060, beat(seq=2)) == [("web-1", "warning", "silent")]
 
+    def test_nor_does_a_long_pause_count_for_a_machine_that_is_not_due(self):
+        """The same object, before its deadline: it is passed over unless somebody thinks of the pause."""
+        observer = Observer(SLOW)
+        observer.look(0, beat())
+        record = beat(seq=2)
+        observer.look(9, record)
+        observer.look(10, record)
+        assert observer.look(160, record) == []
+        assert observer.memory.known["web-1"].silence_ms == 39_000
+        observer.look(280, record)
+        assert observer.memory.known["web-1"].silence_ms == 39_000
+
+    def test_on_a_fast_medium_a_quiet_machine_is_passed_over_after_any_pause(self):
+        observer = Observer(attrs.evolve(LOCAL, timeout_ms=10**9))
+        record = beat()
+        observer.look(0, record)
+        observer.look(1, record)
+        before = observer.memory.known
+        observer.look(900_000, record)
+        assert observer.memory.known is before
+
     def test_on_a_fast_medium_every_second_counts(self):
         observer = Observer(REMOTE)
         observer.look(0, beat())
@@ -494,6 +528,22 @@ class TestSlowMedium:
             observer.look(seconds, beat(seq=2, interval=60_000))
             seen.setdefault(observer.verdict(), seconds)
         assert seen == {"online": 20, "warning": 310, "offline": 550}
+
+
+def test_an_old_copy_after_a_restart_starts_no_old_silence_again():
+    """Its silence is that of the newest beat the ledger knows, under that id, and ends with a newer beat only."""
+    observer = Observer(REMOTE)
+    observer.look(0, beat())
+    observer.look(10, beat(seq=2))
+    assert observer.look(250, beat(seq=2)) == [("web-1", "offline", "silent")]
+    assert observer.look(260, beat(seq=3)) == [("web-1", "online", "returned")]
+    again = observer.restarted()
+    again.look(270, beat(seq=2))
+    assert again.look(510, beat(seq=2)) == [("web-1", "offline", "silent")]
+    assert again.events[0].seq == 3
+    assert again.events[0].id not in {event.id for event in observer.events}
+    assert again.look(520, beat(seq=3)) == []
+    assert again.look(530, beat(seq=4)) == [("web-1", "online", "returned")]
 
 
 def test_after_a_restart_confirmation_counts_from_what_was_announced():

@@ -117,6 +117,7 @@ def test_skew_is_known_after_a_rise():
     observer.look(30, beat(seq=2, at=START + 630_000))
     state = one(observer, 40)
     assert (state.clock_skew_ms, state.age_ms, state.basis) == (600_000, 10_000, Basis.OBSERVER)
+    assert state.reason == "beating"
 
 
 @pytest.mark.parametrize(("ahead", "reason"), [(120_000, "future_stamp"), (119_999, "unconfirmed")])
@@ -176,8 +177,11 @@ def test_settling_after_a_disturbance(observer):
 
 
 def test_who_was_removed_by_this_service_is_not_shown(observer):
+    observer.look(2, unreadable={"web-1": "cut"})
+    assert view(observer, 2).unreadable == {"web-1": "cut"}
     observer.memory = observer.memory.without("web-1")
     assert len(view(observer, 2)) == 0
+    assert view(observer, 2).unreadable == {}
 
 
 def test_a_fleet_is_sorted_and_says_when_it_was_seen():
