@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from heartbeat_kit._events import Reason, Transition
-from heartbeat_kit._requirements import require_status
-from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit.errors import InvalidConfigurationError, StorageError
 from heartbeat_kit.storage import SharedLedger
 
@@ -82,7 +81,7 @@ class Dispatcher:
         if not callable(listener):
             raise InvalidConfigurationError(f"the listener is {listener!r}: expected something to call with an event")
         if isinstance(to, str) and not isinstance(to, MachineStatus):
-            to = require_status("to", to)
+            to = named_status("to", to)
         if to is not None and not isinstance(to, MachineStatus | type):
             raise InvalidConfigurationError(f"to={to!r}: expected a MachineStatus, an event class or None")
         subscription = Subscription(self, listener, to)

@@ -34,7 +34,7 @@ class Basis(StrEnum):
     OBSERVER = "observer"
     """The record rose while this process watched; silence was measured on its own monotonic clock."""
     STAMP = "stamp"
-    """The writer shares our clock, or the storage stamps by its own: the stored stamp is as good as ours."""
+    """The writer shares our clock, or the storage stamps by its own, so the stored stamp is as good as ours."""
     LEDGER = "ledger"
     """An earlier process of this observer saw the record rise and noted when."""
     SENDER = "sender"

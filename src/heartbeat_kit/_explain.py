@@ -38,9 +38,14 @@ _REASONS = {
 def explain(state: MachineState) -> str:
     """One paragraph: what is believed, why, on whose clock, and what comes next."""
     basis = _BASIS[state.basis].format(observer=state.observer)
-    parts = [f"{state.machine_id} is {state.status} because {_REASONS[state.reason]}."]
-    if state.heartbeat is not None:
-        beat = state.heartbeat
+    why = f"because {_REASONS[state.reason]}"
+    if state.stale:
+        why = f"by what {state.observer} knew before it went blind: then {_REASONS[state.reason]}"
+    parts = [f"{state.machine_id} is {state.status} {why}."]
+    beat = state.heartbeat
+    if beat is not None and beat.left_at_ms is not None:
+        parts.append(f"Its goodbye is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.left_at_ms)}.")
+    elif beat is not None:
         parts.append(
             f"Its last heartbeat is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.last_heartbeat_ms)}; "
             f"a silence of {_span(state.age_ms)}, {basis}."
@@ -51,7 +56,7 @@ def explain(state: MachineState) -> str:
         )
     if state.since_ms is not None:
         parts.append(f"It has been {state.status} since {to_iso(state.since_ms)}.")
-    if state.next_deadline_ms is not None:
+    if state.next_deadline_ms is not None and not state.stale:
         parts.append(f"If it stays silent its status worsens at {to_iso(state.next_deadline_ms)}.")
     if state.unreadable:
         parts.append(f"Its record: {state.unreadable}.")

@@ -123,7 +123,7 @@ class Heartbeat:
 
     @property
     def order(self) -> tuple[int, int]:
-        """``(incarnation, seq)``: of two records of a machine the higher one is the newer."""
+        """``(incarnation, seq)``; of two records of a machine the higher one is the newer."""
         return self.incarnation, self.seq
 
     @property

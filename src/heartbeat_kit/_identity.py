@@ -46,7 +46,8 @@ def normalize_machine_id(machine_id: str) -> str:
         )
     if name.split(".", 1)[0] in _RESERVED:
         raise InvalidMachineIdError(
-            f"{machine_id!r} is a device name on Windows, no file can have it: use for example '{name}-1'"
+            f"{machine_id!r} is a device name on Windows, no file can have it: "
+            f"use for example '{name.replace('.', '-')}-1'"
         )
     return name
 

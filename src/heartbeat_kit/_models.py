@@ -18,7 +18,7 @@ from heartbeat_kit._events import Basis
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import optional_datetime, to_datetime, to_duration
 from heartbeat_kit.errors import InvalidMachineIdError, UnknownMachineError
 
@@ -39,9 +39,9 @@ class ObserverHealth(StrEnum):
 
     OK = "ok"
     STALLED = "stalled"
-    """It looked late or its clocks disagree: nothing worse is said in this look."""
+    """It looked late or its clocks disagree, so nothing worse is said in this look."""
     BLIND = "blind"
-    """It could not see the storage: every status is as it was, and marked stale."""
+    """It could not see the storage; every status is as it was, and marked stale."""
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +142,7 @@ class MachineState:
 
     @property
     def timeout(self) -> Duration:
-        """The timeout in force for it: never shorter than the beat it promises allows."""
+        """The timeout in force for it, never shorter than the beat it promises allows."""
         return to_duration(self.timeout_ms)
 
     @property
@@ -234,9 +234,14 @@ class FleetState:
     last_check_ms: int | None = field(alias="last_check", default=None)
     unreadable: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
 
-    def of(self, status: MachineStatus) -> tuple[MachineState, ...]:
-        """The machines of one status, sorted by id."""
-        return tuple(machine for machine in self.machines.values() if machine.status is status)
+    def of(self, status: MachineStatus | str) -> tuple[MachineState, ...]:
+        """The machines of one status, sorted by id.
+
+        Raises:
+            InvalidConfigurationError: There is no such status.
+        """
+        wanted = named_status("status", status)
+        return tuple(machine for machine in self.machines.values() if machine.status is wanted)
 
     @property
     def online(self) -> tuple[MachineState, ...]:

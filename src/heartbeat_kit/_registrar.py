@@ -15,7 +15,7 @@ from heartbeat_kit import _metadata
 from heartbeat_kit._beater import Beater
 from heartbeat_kit._clock import Clock
 from heartbeat_kit._results import Registration
-from heartbeat_kit.errors import HeartbeatRegistrationError, StorageError
+from heartbeat_kit.errors import HeartbeatRegistrationError, StorageClosedError
 from heartbeat_kit.storage import Storage
 
 __all__ = ["Registrar"]
@@ -58,19 +58,25 @@ class Registrar:
         text = None if metadata is None else _metadata.encode(metadata)
         try:
             beat = self.beater(machine_id).beat(self._clock.now(), interval_ms, metadata=text)
-        except (StorageError, OSError) as error:
+        except Exception as error:
             raise HeartbeatRegistrationError(
-                f"the heartbeat of {machine_id!r} is not stored: {error}", machine_id=machine_id
+                f"the heartbeat of {machine_id!r} is not stored: {error or type(error).__name__}", machine_id=machine_id
             ) from error
         return Registration(
             machine_id=machine_id, timestamp=beat.heartbeat.last_heartbeat_ms, is_new_machine=beat.is_new
         )
 
-    def beat(self, interval_ms: int, *, leaving: bool = False) -> None:
-        """One background beat of this machine: a storage that is away leaves it pending, nothing is raised."""
+    def beat(self, interval_ms: int, *, leaving: bool = False, first: bool = False) -> None:
+        """One background beat of this machine: a storage that is away leaves it pending, nothing is raised.
+
+        Raises:
+            StorageClosedError: With `first`: a storage that was closed never comes back.
+        """
         before = self.own.pending
         try:
             self.own.beat(self._clock.now(), interval_ms, leaving=leaving)
-        except Exception as error:  # noqa: BLE001 - whatever a storage raises, the next interval tries again
+        except Exception as error:
+            if first and isinstance(error, StorageClosedError):
+                raise
             if before is None:
                 _log.warning("the heartbeat of %s is pending: %s: %s", self._machine_id, type(error).__name__, error)

@@ -12,7 +12,6 @@ from typing import Any
 from heartbeat_kit._clock import Clock
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._results import ServiceStatus
-from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import epoch_ms, span_ms, to_iso
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import StorageTraits
@@ -24,7 +23,6 @@ __all__ = [
     "require_moment",
     "require_patience",
     "require_span",
-    "require_status",
     "require_storage",
     "service_record",
 ]
@@ -124,19 +122,6 @@ def require_clock(clock: Any) -> Clock:
             f"clock is {clock!r:.80}: expected a Clock with now(), loop() and wait(), such as SystemClock()"
         )
     return clock
-
-
-def require_status(name: str, value: Any) -> MachineStatus:
-    """The status a text names.
-
-    Raises:
-        InvalidConfigurationError: It names none.
-    """
-    try:
-        return MachineStatus(value)
-    except ValueError as error:
-        known = ", ".join(MachineStatus)
-        raise InvalidConfigurationError(f"{name}={value!r} is no status: expected one of {known}") from error
 
 
 def service_record(status: ServiceStatus, *, running: bool) -> dict[str, Any]:

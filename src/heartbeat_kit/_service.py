@@ -34,12 +34,11 @@ from heartbeat_kit._requirements import (
     require_moment,
     require_patience,
     require_span,
-    require_status,
     require_storage,
     service_record,
 )
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
-from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import span_ms
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import (
@@ -194,6 +193,7 @@ class HeartbeatService:
         Raises:
             ServiceAlreadyRunningError: A service of this machine and storage runs already on this host.
             HeartbeatStartError: The lock cannot be taken.
+            StorageClosedError: The storage was closed. One that is merely away is waited for.
             InvalidConfigurationError: `progress_timeout` is no positive duration.
         """
         progress_ms = require_span("progress_timeout", progress_timeout)
@@ -201,7 +201,7 @@ class HeartbeatService:
             self._instance.acquire()
             try:
                 self._registrar.own.begin()
-                self._beat()
+                self._registrar.beat(self._periods()[0], first=True)
                 self._started_ms = self._clock.now().wall_ms
                 self._checker.expire()
                 self._background.start(*self._periods(), progress_ms)
@@ -303,7 +303,7 @@ class HeartbeatService:
         Raises:
             InvalidConfigurationError: There is no such status, or the timeout is no length of time.
         """
-        name, wanted = normalize_machine_id(machine_id), require_status("status", status)
+        name, wanted = normalize_machine_id(machine_id), named_status("status", status)
         limit_ms = require_patience("timeout", timeout)
         deadline, never = self._clock.now().mono_ms + limit_ms, threading.Event()
         pace_ms = min(max(self._periods()[1] // 20, 10), 250)

@@ -12,7 +12,7 @@ from heartbeat_kit._config import DEFAULT_OFFLINE_TIMEOUT
 from heartbeat_kit._times import epoch_us, span_us
 from heartbeat_kit.errors import InvalidConfigurationError
 
-__all__ = ["MachineStatus", "classify", "status_of_age"]
+__all__ = ["MachineStatus", "classify", "named_status", "status_of_age"]
 
 
 class MachineStatus(StrEnum):
@@ -26,6 +26,19 @@ class MachineStatus(StrEnum):
     WARNING = "warning"
     OFFLINE = "offline"
     UNKNOWN = "unknown"
+
+
+def named_status(name: str, value: MachineStatus | str) -> MachineStatus:
+    """The status a text names; `name` is what the argument is called.
+
+    Raises:
+        InvalidConfigurationError: It names none.
+    """
+    try:
+        return MachineStatus(value)
+    except ValueError as error:
+        known = ", ".join(MachineStatus)
+        raise InvalidConfigurationError(f"{name}={value!r:.80} is no status: expected one of {known}") from error
 
 
 def status_of_age(age: int, timeout: int) -> MachineStatus:

@@ -14,7 +14,7 @@ from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._events import Transition
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, Statistics
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
-from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import span_ms, to_iso
 from heartbeat_kit.errors import InvalidConfigurationError
 
@@ -26,6 +26,7 @@ Locale = Literal["en", "fr"]
 _MESSAGES: Final[dict[str, dict[str, str]]] = {
     "registered": {"en": "Heartbeat registered for {id}", "fr": "Heartbeat enregistré pour {id}"},
     "started": {"en": "Heartbeat service started for {id}", "fr": "Service de heartbeat démarré pour {id}"},
+    "idle": {"en": "No heartbeat service runs for {id}", "fr": "Aucun service de heartbeat pour {id}"},
     "stopped": {"en": "Heartbeat service stopped", "fr": "Service de heartbeat arrêté"},
 }
 
@@ -46,7 +47,7 @@ def to_wire(
     *,
     locale: Locale = "en",
     include_heartbeats: bool = False,
-    only: MachineStatus | None = None,
+    only: MachineStatus | str | None = None,
     include_details: bool = False,
 ) -> Wire:
     """The reference's JSON of a result: camelCase, UTC ISO-8601 with milliseconds and ``Z``, integer milliseconds.
@@ -60,7 +61,7 @@ def to_wire(
         include_details: With `only`: each machine's data instead of its id.
 
     Raises:
-        InvalidConfigurationError: The result has no such shape, or the locale is unknown.
+        InvalidConfigurationError: The result has no such shape, or the locale or the status is unknown.
 
     >>> to_wire(Registration(machine_id="web-1", timestamp=1768519800000, is_new_machine=True))["timestamp"]
     '2026-01-15T23:30:00.000Z'
@@ -69,7 +70,12 @@ def to_wire(
         raise InvalidConfigurationError(f"no messages in {locale!r}: expected 'en' or 'fr'")
     return _wire(
         result,
-        _Wanted(locale=locale, include_heartbeats=include_heartbeats, only=only, include_details=include_details),
+        _Wanted(
+            locale=locale,
+            include_heartbeats=include_heartbeats,
+            only=None if only is None else named_status("only", only),
+            include_details=include_details,
+        ),
     )
 
 
@@ -113,7 +119,7 @@ def _(result: ServiceStatus, wanted: _Wanted) -> Wire:
         "machineId": result.machine_id,
         **({} if result.started_at_ms is None else {"startedAt": to_iso(result.started_at_ms)}),
         "config": _wire(result.config, wanted),
-        "message": wanted.say("started", id=result.machine_id),
+        "message": wanted.say("started" if result.is_running else "idle", id=result.machine_id),
     }
 
 

@@ -44,8 +44,8 @@ class Announcer(NamedTuple):
         if verdict is None or verdict is MachineStatus.UNKNOWN:
             return []
         made: list[Move] = []
-        if entry is not None and entry.status in _SILENT and known.heartbeat is not None:
-            rose = known.heartbeat.order > (entry.incarnation, entry.seq)
+        if entry is not None and entry.status in _SILENT:
+            rose = known.heartbeat is not None and known.heartbeat.order > (entry.incarnation, entry.seq)
             if not rose and entry.status is MachineStatus.OFFLINE:
                 return []  # nothing but a newer record ends a silence, neither a clock set back nor a longer timeout
             if rose and (verdict is MachineStatus.ONLINE or self.timing.confirm_online == 1):
@@ -120,7 +120,9 @@ class Announcer(NamedTuple):
         incarnation, seq = _order(known, entry)
         left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
         warning, offline = deadlines(known, self.timing)
-        since = known.silence_ms if left else (offline if verdict is MachineStatus.OFFLINE else warning)
+        since = self._wall(offline if verdict is MachineStatus.OFFLINE else warning)
+        if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
+            since = min(known.heartbeat.left_at_ms, self.now.wall_ms)
         return self._move(
             machine_id,
             known,
@@ -130,7 +132,7 @@ class Announcer(NamedTuple):
                 status=verdict,
                 event_id=event_id(machine_id, verdict, incarnation, seq),
                 reason=Reason.LEFT if left else Reason.SILENT,
-                since_ms=self._wall(since),
+                since_ms=since,
                 episode=event_id(machine_id, "silence", incarnation, seq),
                 incarnation=incarnation,
                 seq=seq,

@@ -96,7 +96,14 @@ class Pass:
             return  # an old copy of a removed machine's record does not bring it back
         if known is None or before is None:
             observation = self._observations.get(machine_id)
-            fresh = first_sight(heartbeat, self._timing, self._started, observation, self._snapshot.server_time_ms)
+            fresh = first_sight(
+                heartbeat,
+                self._timing,
+                self._finished,
+                observation,
+                self._snapshot.server_time_ms,
+                trust_stamp=not self._disruption.clock_step,
+            )
             if entry is not None:
                 fresh = as_announced(fresh, entry, self._timing, self._started)
             known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)

@@ -21,29 +21,34 @@ __all__ = ["as_announced", "first_sight", "risen"]
 def first_sight(
     heartbeat: Heartbeat,
     timing: Timing,
-    started: Instant,
+    finished: Instant,
     observation: Observation | None,
     server_ms: int | None,
+    *,
+    trust_stamp: bool = True,
 ) -> Known:
     """A record this process sees for the first time.
 
     Writers that share our clock are judged by their stamp. Other hosts' records are judged by what an earlier
     process of this observer noted, if it noted this very record; otherwise the silence begins now and the stamp is
     only shown. A stamp from the future proves nothing in either case.
+
+    Everything is dated from the instant *after* the load, as a rise is: what was read may be as young as that. Without
+    `trust_stamp`, in a look that met a clock that was set, no stamp is believed.
     """
     timeout = timing.timeout_for(heartbeat.interval_ms)
-    wall = started.wall_ms if server_ms is None else server_ms
-    if timing.shared_clock:
+    wall = finished.wall_ms if server_ms is None else server_ms
+    if timing.shared_clock and trust_stamp:
         age = wall - heartbeat.last_heartbeat_ms
         if age > -timeout:
-            silence = started.mono_ms - max(age, 0)
-            return Known(heartbeat, Basis.STAMP, silence, started.wall_ms - max(age, 0))
+            silence = finished.mono_ms - max(age, 0)
+            return Known(heartbeat, Basis.STAMP, silence, finished.wall_ms - max(age, 0))
     elif observation is not None and (observation.incarnation, observation.seq) == heartbeat.order:
         # At most one timeout is believed of the time nobody of us was running: what the clock says about it may be
         # wrong, and on a medium that delays the newer record may not have arrived yet.
-        age = min(max(started.wall_ms - observation.seen_ms, 0), timeout)
-        return Known(heartbeat, Basis.LEDGER, started.mono_ms - age, observation.seen_ms)
-    return Known(heartbeat, Basis.SENDER, started.mono_ms, started.wall_ms)
+        age = min(max(finished.wall_ms - observation.seen_ms, 0), timeout)
+        return Known(heartbeat, Basis.LEDGER, finished.mono_ms - age, observation.seen_ms)
+    return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms)
 
 
 def as_announced(known: Known, entry: LedgerEntry, timing: Timing, started: Instant) -> Known:

@@ -59,13 +59,15 @@ def machine_state(
         MachineStatus.WARNING: warning_ms,
         MachineStatus.OFFLINE: offline_ms,
     }
-    began = memory.wall(known.silence_ms if left else since.get(status, known.silence_ms))
-    began = began if entry is None else entry.since_ms
+    began = memory.wall(since.get(status, known.silence_ms)) if entry is None else entry.since_ms
     deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
     warning_since = None
     if status in _SILENT and not left:
         warning_since = began if status is MachineStatus.WARNING else began - (offline_ms - warning_ms)
     age = now.mono_ms - known.silence_ms
+    if heartbeat is not None and heartbeat.left_at_ms is not None:  # dated by its own word: nobody else was there
+        began = min(heartbeat.left_at_ms, now.wall_ms) if entry is None else entry.since_ms
+        age = now.wall_ms - began
     if known.basis is Basis.SENDER and heartbeat is not None:
         age = now.wall_ms - heartbeat.last_heartbeat_ms
     return MachineState(

@@ -112,7 +112,7 @@ class Storage(Protocol):
         """Store a heartbeat unless one as new or newer, by `Heartbeat.order`, is stored already.
 
         Returns:
-            What is stored now: `heartbeat` itself, or the record it met.
+            What is stored now, `heartbeat` itself or the record it met.
 
         Raises:
             StorageUnavailableError: It is not stored.
