@@ -60,7 +60,8 @@ class Registrar:
             beat = self.beater(machine_id).beat(self._clock.now(), interval_ms, metadata=text)
         except Exception as error:
             raise HeartbeatRegistrationError(
-                f"the heartbeat of {machine_id!r} is not stored: {error or type(error).__name__}", machine_id=machine_id
+                f"the heartbeat of {machine_id!r} is not stored: {str(error) or type(error).__name__}",
+                machine_id=machine_id,
             ) from error
         return Registration(
             machine_id=machine_id, timestamp=beat.heartbeat.last_heartbeat_ms, is_new_machine=beat.is_new
