@@ -46,4 +46,4 @@ def test_beat_beside_tooz(ratio, tmp_path, tooz_fleet):
     fill(tmp_path / "ours", MACHINES)
     storage = SharedFolderStorage(tmp_path / "ours", propagation_delay=timedelta(0), time_budget=None)
     seq = itertools.count(2)
-    ratio(lambda: storage.put(heartbeat(3, next(seq))), tooz_fleet[3].heartbeat, limit=None, rounds=30, calls=20)
+    ratio(lambda: storage.put(heartbeat(3, next(seq))), tooz_fleet[3].heartbeat, limit=None, rounds=500)

@@ -44,7 +44,9 @@ def explain(state: MachineState) -> str:
     parts = [f"{state.machine_id} is {state.status} {why}."]
     beat = state.heartbeat
     if beat is not None and beat.left_at_ms is not None:
-        parts.append(f"Its goodbye is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.left_at_ms)}.")
+        parts.append(
+            f"Its goodbye is #{beat.incarnation}.{beat.seq}, dated {to_iso(beat.left_at_ms)} by the sender's own stamp."
+        )
     elif beat is not None:
         parts.append(
             f"Its last heartbeat is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.last_heartbeat_ms)}; "

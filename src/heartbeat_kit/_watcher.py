@@ -16,7 +16,7 @@ from heartbeat_kit._beater import Beater
 from heartbeat_kit._clock import Clock, Instant
 from heartbeat_kit._events import Reason, Transition
 from heartbeat_kit._models import FleetState, ObserverHealth, ObserverState, Statistics
-from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look
+from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look, news_of
 from heartbeat_kit._results import CheckReport
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageError
@@ -173,7 +173,7 @@ class Watcher:
             raise _BlindError(f"a change of status cannot be recorded, so it is not announced yet: {error}") from error
 
     def _note(self, now: Instant, *, due: bool = False) -> bool:
-        """Tell the local ledger when records rose: at most every T/2, and only what is new."""
+        """Tell the local ledger which records rose and which stand still: at most every T/2, and only what is new."""
         if not isinstance(self._ledger, ObservationLog):
             return False
         due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self._timing.timeout_ms // 2
@@ -181,13 +181,10 @@ class Watcher:
             return due
         try:
             noted = self._ledger.observations()
-            news = {}
-            for machine_id, known in self._memory.known.items():
-                if known.heartbeat is not None:
-                    before = noted.get(machine_id)
-                    if before is None or (before.incarnation, before.seq) < known.heartbeat.order:
-                        incarnation, seq = known.heartbeat.order
-                        news[machine_id] = Observation(incarnation=incarnation, seq=seq, seen_ms=known.rose_wall_ms)
+            found = {
+                name: news_of(known, noted.get(name), self._timing, now) for name, known in self._memory.known.items()
+            }
+            news = {name: observation for name, observation in found.items() if observation is not None}
             if news:
                 self._ledger.note(news)
         except (StorageError, OSError) as error:

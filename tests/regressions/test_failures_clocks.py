@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from regression_media import INTERVAL, TIMEOUT, Medium, changes
 
-from heartbeat_kit import Heartbeat, HeartbeatService, MachineStatus, MemoryStorage, ObserverHealth, classify, to_wire
+from heartbeat_kit import (
+    Heartbeat,
+    HeartbeatService,
+    MachineStatus,
+    MemoryStorage,
+    ObserverHealth,
+    SharedFolderStorage,
+    classify,
+    to_wire,
+)
 from heartbeat_kit.testing import FakeClock, RecordingListener
 
 HOUR = 3600
@@ -323,3 +332,25 @@ def test_f54_an_observer_at_the_ends_of_the_calendar_still_judges(start, medium)
     clock.advance(4 * INTERVAL)
     assert len(observer.state().online) == 3
     dies_once(medium, clock, heard, peers[0])
+
+
+@pytest.mark.parametrize("delay", [0, 60])
+def test_f23_an_observer_that_runs_now_and_then_finds_a_death(tmp_path, clock, delay):
+    """A scheduled job looks once in each process: what one run counted is not lost to the next."""
+    heard = []
+
+    def run(name, beats):
+        storage = SharedFolderStorage(tmp_path, propagation_delay=timedelta(seconds=delay), time_budget=None)
+        service = HeartbeatService(storage, clock=clock, machine_id="job", state_dir=tmp_path / "state")
+        service.subscribe(lambda event: heard.append((event.machine_id, str(event.after))))
+        for machine in beats:
+            service.register(machine_id=machine)
+        service.check(force=True)
+        storage.close()
+        clock.advance(300)
+
+    for number in range(20):
+        run(number, ["alive", "dies"] if number < 5 else ["alive"])
+    assert [status for name, status in heard if name == "dies"][-1] == "offline"
+    assert len([1 for name, status in heard if (name, status) == ("dies", "offline")]) == 1
+    assert {status for name, status in heard if name == "alive"} <= {"online"}

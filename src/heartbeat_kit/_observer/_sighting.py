@@ -45,9 +45,9 @@ def first_sight(
             return Known(heartbeat, Basis.STAMP, silence, finished.wall_ms - max(age, 0))
     elif observation is not None and (observation.incarnation, observation.seq) == heartbeat.order:
         # At most one timeout is believed of the time nobody of us was running: what the clock says about it may be
-        # wrong, and on a medium that delays the newer record may not have arrived yet.
-        age = min(max(finished.wall_ms - observation.seen_ms, 0), timeout)
-        return Known(heartbeat, Basis.LEDGER, finished.mono_ms - age, observation.seen_ms)
+        # wrong, and on a medium that delays the newer record may not have arrived yet. What was counted before stays.
+        age = observation.silent_ms + min(max(finished.wall_ms - observation.seen_ms, 0), timeout)
+        return Known(heartbeat, Basis.LEDGER, finished.mono_ms - age, observation.seen_ms - observation.silent_ms)
     return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms)
 
 

@@ -189,17 +189,19 @@ class Move:
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Observation:
-    """When an observer saw a record rise.
+    """How long an observer had watched a record stand still, and when.
 
     Attributes:
         incarnation: Life number of the record.
         seq: Beat number of the record.
         seen_ms: The observer's own wall clock at that moment, epoch milliseconds.
+        silent_ms: The silence counted until then; zero when the record has just risen.
     """
 
     incarnation: int
     seq: int
     seen_ms: int
+    silent_ms: int = 0
 
 
 @runtime_checkable

@@ -181,14 +181,15 @@ def _news(given: Mapping[str, Observation], stored: Mapping[str, Observation]) -
 
 
 def _record(seen: Observation) -> dict[str, Any]:
-    return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms)}
+    silent = {"silent": seen.silent_ms} if seen.silent_ms else {}
+    return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms), **silent}
 
 
 def _observation(_: str, raw: Any) -> Observation:
     try:
-        incarnation, seq, seen = raw["incarnation"], raw["seq"], from_iso(raw["seen"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        incarnation, seq, seen, silent = raw["incarnation"], raw["seq"], from_iso(raw["seen"]), raw.get("silent", 0)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidHeartbeatError(f"unsound observation: {error}") from error
-    if type(incarnation) is not int or type(seq) is not int:
+    if not (type(incarnation) is type(seq) is type(silent) is int) or silent < 0:
         raise InvalidHeartbeatError(f"unsound observation: {raw!r:.200}")
-    return Observation(incarnation=incarnation, seq=seq, seen_ms=seen)
+    return Observation(incarnation=incarnation, seq=seq, seen_ms=seen, silent_ms=silent)
