@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 
+import attrs
 import pytest
 
 from heartbeat_kit import HeartbeatService, MemoryStorage
@@ -47,7 +48,7 @@ def test_memory_of_an_observer(benchmark):
     def build():
         storage, clock = MemoryStorage(), FakeClock()
         for number in range(100_000):
-            storage.put(heartbeat(number))
+            storage.put(attrs.evolve(heartbeat(number), metadata={"role": "web", "load": 45.2, "serial": number}))
         service = HeartbeatService(storage, clock=clock, machine_id="observer")
         service.check(force=True)
         return storage, service
