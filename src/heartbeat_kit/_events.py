@@ -69,6 +69,8 @@ class Transition:
         seq: Its beat number.
         offline_duration: On a return from offline: how long the machine was offline.
         basis: Whose clock the verdict rests on.
+        flapping: The machine keeps changing; what it settles on is announced again, with this flag off.
+        suppressed: It happened in a maintenance window: listeners that act should let it pass.
     """
 
     id: str
@@ -85,6 +87,8 @@ class Transition:
     episode: str | None = None
     offline_duration_ms: int | None = field(alias="offline_duration", default=None)
     basis: Basis = Basis.OBSERVER
+    flapping: bool = False
+    suppressed: bool = False
 
     @property
     def occurred_at(self) -> DateTime:
@@ -107,7 +111,8 @@ class Transition:
         return None if self.offline_duration_ms is None else to_duration(self.offline_duration_ms)
 
     def __repr__(self) -> str:
+        marks = f"{' flapping' if self.flapping else ''}{' suppressed' if self.suppressed else ''}"
         return (
-            f"<Transition {self.machine_id} {self.before} → {self.after} ({self.reason}) "
+            f"<Transition {self.machine_id} {self.before} → {self.after} ({self.reason}){marks} "
             f"at {self.occurred_at.isoformat()} id={self.id[:8]}>"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 
+from heartbeat_kit._events import Transition
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit.errors import StorageClosedError, StorageCorruptError
 from heartbeat_kit.storage import MemoryStorage, Snapshot, StorageTraits
@@ -23,6 +24,7 @@ class Place:
 
     def __init__(self):
         self.records, self.ledger, self.outbox, self.log = {}, {}, {}, []
+        self.calendar = ()
         self.service = None
         self.writes = 0
         self.lock = threading.RLock()
@@ -108,8 +110,24 @@ class Sound:
             return tuple(
                 event
                 for event in place.log
-                if wanted in (None, event.machine_id) and (since_ms is None or event.detected_at_ms >= since_ms)
+                if self.concerns(event, wanted) and (since_ms is None or event.detected_at_ms >= since_ms)
             )
+
+    def concerns(self, event, machine_id):
+        return machine_id in (None, getattr(event, "machine_id", None))
+
+    def windows(self):
+        with self.opened() as place:
+            return place.calendar
+
+    def schedule(self, window, *, forget_before_ms):
+        with self.opened() as place:
+            kept = [known for known in place.calendar if self.stays(known, window, forget_before_ms)]
+            place.calendar = tuple(sorted([*kept, window], key=lambda item: (item.start_ms, item.machine_id)))
+
+    def stays(self, known, window, forget_before_ms):
+        same = (known.machine_id, known.start_ms) == (window.machine_id, window.start_ms)
+        return not same and known.end_ms >= forget_before_ms
 
     def save_service(self, record):
         with self.opened() as place:
@@ -326,9 +344,35 @@ class LedgerLosesEpisode(Sound):
         return {name: attrs.evolve(entry, episode=None) for name, entry in super().read_ledger().items()}
 
 
+class LedgerLosesSteady(Sound):
+    def read_ledger(self):
+        return {name: attrs.evolve(entry, steady=None) for name, entry in super().read_ledger().items()}
+
+
 class StatusAsText(Sound):
     def read_ledger(self):
         return {name: attrs.evolve(entry, status=str(entry.status)) for name, entry in super().read_ledger().items()}
+
+
+class EveryKeyIsAMachine(Sound):
+    def made(self, place, move):
+        normalize_machine_id(move.entry.machine_id)
+        return super().made(place, move)
+
+
+class DeliversTransitions(Sound):
+    def undelivered(self, owner):
+        return tuple(event for event in super().undelivered(owner) if isinstance(event, Transition))
+
+
+class MachinesAsList(Sound):
+    """As JSON gives them back."""
+
+    def undelivered(self, owner):
+        return tuple(
+            attrs.evolve(event, machine_ids=list(event.machine_ids)) if hasattr(event, "machine_ids") else event
+            for event in super().undelivered(owner)
+        )
 
 
 class SetsWithoutComparing(Sound):
@@ -390,6 +434,104 @@ class HistoryUntilDelivered(Sound):
 class HistoryExclusive(Sound):
     def history(self, machine_id=None, since_ms=None):
         return super().history(machine_id, None if since_ms is None else since_ms + 1)
+
+
+class HistoryOfTransitions(Sound):
+    def concerns(self, event, machine_id):
+        return isinstance(event, Transition) and super().concerns(event, machine_id)
+
+
+class HistoryByMention(Sound):
+    def concerns(self, event, machine_id):
+        return super().concerns(event, machine_id) or machine_id in getattr(event, "machine_ids", ())
+
+
+class CalendarOfNone(Sound):
+    def windows(self):
+        return super().windows() or None
+
+
+def _scheduling(**changes):
+    """A storage that keeps each window with some fields as a careless schema keeps them."""
+
+    class Careless(Sound):
+        def schedule(self, window, *, forget_before_ms):
+            changed = attrs.evolve(window, **{name: change(window) for name, change in changes.items()})
+            super().schedule(changed, forget_before_ms=forget_before_ms)
+
+    return Careless
+
+
+WindowsLoseReason = _scheduling(reason=lambda _: "")
+WindowsInWholeSeconds = _scheduling(start=lambda window: window.start_ms // 1000 * 1000)
+WindowsEndAsFloat = _scheduling(end=lambda window: float(window.end_ms))
+
+
+class WindowsAsScheduled(Sound):
+    def schedule(self, window, *, forget_before_ms):
+        self.place.calendar = (*self.place.calendar, window)
+
+
+class WindowsAnew(Sound):
+    def windows(self):
+        return (*super().windows(),)
+
+
+class LiveWindows(Sound):
+    """Gives out the list it goes on changing."""
+
+    def __init__(self, place=None):
+        super().__init__(place)
+        self.live = []
+
+    def windows(self):
+        self.live[:] = super().windows()
+        return self.live
+
+
+class OneWindowAMachine(Sound):
+    def stays(self, known, window, forget_before_ms):
+        return known.machine_id != window.machine_id and super().stays(known, window, forget_before_ms)
+
+
+class OneWindowAStart(Sound):
+    def stays(self, known, window, forget_before_ms):
+        return known.start_ms != window.start_ms and super().stays(known, window, forget_before_ms)
+
+
+class WindowsOnlyGrow(Sound):
+    def schedule(self, window, *, forget_before_ms):
+        longer = [known for known in self.windows() if not super(WindowsOnlyGrow, self).stays(known, window, 0)]
+        if all(known.end_ms < window.end_ms for known in longer):
+            super().schedule(window, forget_before_ms=forget_before_ms)
+
+
+class NeverForgetsWindows(Sound):
+    def stays(self, known, window, forget_before_ms):
+        return super().stays(known, window, -(2**63))
+
+
+class ForgetsByStart(Sound):
+    def stays(self, known, window, forget_before_ms):
+        return super().stays(known, window, forget_before_ms) and known.start_ms >= forget_before_ms
+
+
+class ForgetsWindowsOnClose(Sound):
+    def close(self):
+        self.place.calendar = ()
+        super().close()
+
+
+class CommitDropsWindows(Sound):
+    def made(self, place, move):
+        place.calendar = ()
+        return super().made(place, move)
+
+
+class RemoveDropsWindows(Sound):
+    def remove(self, machine_id):
+        self.place.calendar = ()
+        return super().remove(machine_id)
 
 
 class ServiceByReference(Sound):

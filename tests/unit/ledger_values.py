@@ -2,6 +2,7 @@
 
 from heartbeat_kit._events import Reason, Transition
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Move
 
@@ -11,6 +12,10 @@ START = 1_768_519_800_000  # 2026-01-15T23:30:00Z
 def beat(machine_id="web-1", seq=1, *, at=START, **fields):
     fields.setdefault("interval", 30_000)
     return Heartbeat(machine_id=machine_id, last_heartbeat=at, incarnation=1, seq=seq, **fields)
+
+
+def window(machine_id="web-1", start=START, end=START + 3_600_000, reason=""):
+    return MaintenanceWindow(machine_id=machine_id, start=start, end=end, reason=reason)
 
 
 def move(event, machine_id="web-1", *, expected=None, status=MachineStatus.OFFLINE, seq=1, owner="me"):

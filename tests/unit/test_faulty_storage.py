@@ -13,6 +13,7 @@ from heartbeat_kit.errors import (
 )
 from heartbeat_kit.storage import (
     EventLog,
+    MaintenanceCalendar,
     MemoryStorage,
     RecordLookup,
     ServiceConfigStore,
@@ -22,13 +23,14 @@ from heartbeat_kit.storage import (
     StorageTraits,
 )
 from heartbeat_kit.testing import FakeClock, FaultyStorage, StorageContract
-from heartbeat_kit.testing._contract_hooks import beat
+from heartbeat_kit.testing._contract_hooks import beat, window
 from heartbeat_kit.testing._race import move
 
 ABILITIES = {
     RecordLookup: ("get",),
     SharedLedger: ("read_ledger", "commit", "undelivered", "delivered"),
     EventLog: ("history",),
+    MaintenanceCalendar: ("windows", "schedule"),
     ServiceConfigStore: ("save_service", "load_service"),
 }
 CALLS = {
@@ -41,9 +43,16 @@ CALLS = {
     "undelivered": ("me",),
     "delivered": (("id",),),
     "history": ("web-1", 0),
+    "windows": (),
+    "schedule": (window(),),
     "save_service": ({"a": 1},),
     "load_service": (),
 }
+KEYWORDS = {"schedule": {"forget_before_ms": 0}}
+
+
+def call(storage, name):
+    return getattr(storage, name)(*CALLS[name], **KEYWORDS.get(name, {}))
 
 
 @pytest.fixture
@@ -93,13 +102,22 @@ def test_forwards_arguments_and_answers():
         def close(self):
             return None
 
+    heard = []
+
+    def echo(name):
+        def answer(self, *given, **more):
+            heard.append((name, given, more))
+            return (name, *given)
+
+        return answer
+
     for name in CALLS:
-        setattr(Echo, name, lambda self, *given, name=name: (name, *given))
+        setattr(Echo, name, echo(name))
     storage = FaultyStorage(Echo())
     for name, arguments in CALLS.items():
-        answer = getattr(storage, name)(*arguments)
-        expected = None if name in {"delivered", "save_service"} else (name, *arguments)
-        assert answer == expected
+        expected = None if name in {"delivered", "schedule", "save_service"} else (name, *arguments)
+        assert call(storage, name) == expected
+    assert heard == [(name, arguments, KEYWORDS.get(name, {})) for name, arguments in CALLS.items()]
 
 
 def test_wraps_another_faulty_storage():
@@ -118,10 +136,11 @@ def test_traits_are_those_of_the_storage_inside_or_the_ones_given():
 
 def test_down_every_operation_raises_with_the_reason_and_nothing_happens(storage):
     storage.go_down(reason="the share is not mounted")
-    for name, arguments in CALLS.items():
+    for name in CALLS:
         with pytest.raises(StorageUnavailableError, match="the share is not mounted"):
-            getattr(storage, name)(*arguments)
+            call(storage, name)
     assert not storage.inner.read_ledger()
+    assert not storage.inner.windows()
     assert set(storage.inner.load().heartbeats) == {"web-1", "web-2"}
     storage.come_back()
     assert set(storage.load().heartbeats) == {"web-1", "web-2"}
@@ -138,13 +157,13 @@ def test_down_can_still_be_closed(storage):
 def test_fail_strikes_as_often_as_told_and_that_operation_only(operation):
     storage = FaultyStorage(MemoryStorage())
     storage.fail(operation, times=2)
-    for name, arguments in CALLS.items():
+    for name in CALLS:
         if name != operation:
-            getattr(storage, name)(*arguments)
+            call(storage, name)
     for _ in range(2):
         with pytest.raises(StorageUnavailableError, match=f"{operation} failed"):
-            getattr(storage, operation)(*CALLS[operation])
-    getattr(storage, operation)(*CALLS[operation])
+            call(storage, operation)
+    call(storage, operation)
 
 
 @pytest.mark.parametrize("error", [StorageCorruptError("gone"), KeyboardInterrupt])
@@ -250,9 +269,9 @@ def test_close_ends_every_pretence(storage):
     storage.freeze()
     storage.lose_writes()
     storage.close()
-    for name, arguments in CALLS.items():
+    for name in CALLS:
         with pytest.raises(StorageClosedError):
-            getattr(storage, name)(*arguments)
+            call(storage, name)
 
 
 def test_calls_are_counted_the_failed_ones_too(storage):

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from ledger_values import beat, move
+from ledger_values import START, beat, move
 
 from heartbeat_kit.storage import JsonFileStorage
 from heartbeat_kit.storage._history import EventHistory
+from heartbeat_kit.testing._race import fleet_moves
 
 
 def event(number, machine_id="web-1"):
@@ -38,6 +39,30 @@ def test_it_can_be_asked_for_one_machine_and_a_time(tmp_path):
     assert ids(history.read([], " WEB-2 ", None)) == ["e2"]
     assert ids(history.read([], None, events[0].detected_at_ms)) == ["e1", "e2"]
     assert ids(history.read([], None, events[0].detected_at_ms + 1)) == []
+
+
+def test_events_about_the_fleet_are_written_once_and_belong_to_no_machine(tmp_path, log):
+    fleet = [item.transition for item in fleet_moves("web-1", "web-2", at=START)]
+    events = [event(1), *fleet, event(2)]
+    history = EventHistory(str(tmp_path))
+    history.ensure(events, {item.id for item in events})
+    other = EventHistory(str(tmp_path))
+    other.ensure(events)  # knows nothing of what is written, and finds every line
+    assert log.read_bytes().count(b"\n") == len(events)
+    assert other.read([], None, None) == tuple(events)
+    assert ids(other.read([], "web-1", None)) == ["e1", "e2"]
+    assert ids(other.read([], None, START + 1)) == ["e1", "e2"]
+    assert other.read(fleet, None, START)[1:-1] == tuple(fleet)
+
+
+def test_a_kind_of_event_that_is_not_known_is_passed_over(tmp_path, log):
+    """A newer version wrote it beside us."""
+    history = EventHistory(str(tmp_path))
+    history.ensure([event(1)], {"e1"})
+    with log.open("ab") as file:
+        file.write(b'{"id":"e2","kind":"quorum_lost","machineId":"web-1","detectedAt":"2026-01-15T23:30:00.000Z"}\n')
+    history.ensure([event(3)], {"e3"})
+    assert ids(history.read([], None, None)) == ["e1", "e3"]
 
 
 def test_an_event_that_has_no_line_yet_is_shown_and_written_later(tmp_path, log):

@@ -7,7 +7,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from ledger_values import START, beat, move
+from ledger_values import START, beat, move, window
 
 from heartbeat_kit.errors import (
     InvalidConfigurationError,
@@ -18,12 +18,14 @@ from heartbeat_kit.errors import (
 from heartbeat_kit.storage import (
     EventLog,
     JsonFileStorage,
+    MaintenanceCalendar,
     RecordLookup,
     ServiceConfigStore,
     SharedLedger,
     Storage,
 )
 from heartbeat_kit.storage._locks import os_lock
+from heartbeat_kit.testing._race import fleet_moves
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def stored(path):
 
 
 def test_it_offers_every_ability(storage):
-    for ability in (Storage, RecordLookup, SharedLedger, EventLog, ServiceConfigStore):
+    for ability in (Storage, RecordLookup, SharedLedger, EventLog, MaintenanceCalendar, ServiceConfigStore):
         assert isinstance(storage, ability)
 
 
@@ -111,6 +113,41 @@ def test_the_view_says_what_was_announced(storage, path):
     assert found["statistics"]["lastHeartbeatCheck"] == "2026-01-15T23:34:10.000Z"
     storage.put(beat("web-1", 2, at=START + 300_000))
     assert stored(path)["heartbeats"]["web-1"]["status"] == "online"
+
+
+def test_what_is_about_the_fleet_is_no_machine_in_the_view(storage, path):
+    """The entries are in the ledger alone: not among the machines, not in a list, not counted."""
+    storage.put(beat("web-1"))
+    before = stored(path)
+    storage.commit(fleet_moves("web-1", at=START))
+    storage.schedule(window(), forget_before_ms=0)
+    storage.put(beat("web-1", 2))
+    after = stored(path)
+    assert set(after["ledger"]["entries"]) == {"*cascade", "*silence", "*silence of a run"}
+    assert set(after["heartbeats"]) == set(storage.load().heartbeats) == {"web-1"}
+    lists = [name for name in before if name.endswith("Machines")]
+    assert [after[name] for name in lists] == [before[name] for name in lists]
+    assert after["statistics"] == {**before["statistics"], "lastHeartbeatCheck": "2026-01-15T23:30:00.000Z"}
+    assert "*" not in path.read_text().partition('"ledger"')[0]
+
+
+def test_the_calendar_outlives_a_damaged_file(tmp_path, storage, path):
+    """It is in the last good copy as everything is, and healing writes it back."""
+    storage.schedule(window(), forget_before_ms=0)
+    storage.put(beat())
+    path.write_text("{")
+    assert storage.windows() == (window(),)
+    storage.schedule(window("web-2"), forget_before_ms=0)
+    assert len(stored(path)["ledger"]["windows"]) == 2
+    assert len(list(tmp_path.glob("heartbeats.json.corrupt-*"))) == 1
+
+
+def test_a_window_is_on_the_disk_before_schedule_returns(storage, path, monkeypatch):
+    """As all that others are told; a beat need not be."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle)))
+    storage.schedule(window(), forget_before_ms=0)
+    assert path.stat().st_ino in synced
 
 
 def test_the_view_is_not_read_back(tmp_path, storage, path):
@@ -389,9 +426,12 @@ def test_a_write_that_fails_reports_it_and_changes_nothing(storage, path, monkey
         assert isinstance(caught.value.__cause__, OSError)
         with pytest.raises(StorageUnavailableError):
             storage.commit([move("e1")])
+        with pytest.raises(StorageUnavailableError, match="No space"):
+            storage.schedule(window(), forget_before_ms=0)
     assert path.read_bytes() == content
     assert storage.load().heartbeats["web-1"].seq == 1
     assert (storage.read_ledger(), storage.undelivered("me"), storage.history()) == ({}, (), ())
+    assert storage.windows() == ()
 
 
 def test_a_directory_in_the_place_of_the_file_is_unavailable(storage, path):
@@ -439,6 +479,8 @@ def test_use_after_close_raises_everywhere(storage):
         lambda: storage.undelivered("me"),
         lambda: storage.delivered(["e"]),
         storage.history,
+        storage.windows,
+        lambda: storage.schedule(window(), forget_before_ms=0),
         lambda: storage.save_service({}),
         storage.load_service,
     ]

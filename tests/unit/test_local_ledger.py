@@ -7,11 +7,13 @@ import os
 import stat
 
 import pytest
-from ledger_values import move
+from ledger_values import START, move, window
 
 from heartbeat_kit.errors import StorageClosedError, StorageUnavailableError
-from heartbeat_kit.storage import EventLog, Observation, SharedLedger
+from heartbeat_kit.storage import EventLog, MaintenanceCalendar, Observation, SharedLedger
+from heartbeat_kit.storage._ledger_codec import window_to_record
 from heartbeat_kit.storage.local_ledger import LocalLedger
+from heartbeat_kit.testing._race import fleet_moves, in_threads, schedule_all
 
 
 def seen(seq=1, *, at=1_000, incarnation=1):
@@ -37,11 +39,13 @@ def ledger(folder):
 def test_it_offers_the_ledger_abilities(ledger):
     assert isinstance(ledger, SharedLedger)
     assert isinstance(ledger, EventLog)
+    assert isinstance(ledger, MaintenanceCalendar)
 
 
 def test_looking_makes_nothing(folder, ledger):
     """A first run is empty, and only a write makes the directory."""
     assert (ledger.read_ledger(), ledger.observations(), ledger.undelivered("me"), ledger.history()) == ({}, {}, (), ())
+    assert ledger.windows() == ()
     ledger.delivered(["e1"])
     ledger.note({})
     assert not folder.parent.exists()
@@ -60,6 +64,66 @@ def test_everything_survives_a_restart(folder, ledger):
     assert ids(other.undelivered("me")) == ["e2"]
     assert ids(other.history()) == ["e1", "e2"]
     other.close()
+
+
+def test_events_about_the_fleet_and_their_entries_survive_a_restart(folder, ledger):
+    moves = fleet_moves("web-1", at=START, owner="me")
+    assert ledger.commit(moves) == moves
+    ledger.close()
+    other = LocalLedger(folder)
+    assert list(other.read_ledger().values()) == [item.entry for item in moves]
+    assert other.undelivered("me") == other.history() == tuple(item.transition for item in moves)
+    assert other.history("web-1") == ()
+    other.close()
+
+
+def test_the_calendar_is_the_one_of_all_handles_and_survives_a_restart(folder, ledger):
+    other = LocalLedger(folder)
+    ledger.schedule(window(), forget_before_ms=0)
+    other.schedule(window("web-2", START - 10), forget_before_ms=0)
+    ledger.schedule(window(end=START + 1, reason="done"), forget_before_ms=0)
+    expected = (window("web-2", START - 10), window(end=START + 1, reason="done"))
+    assert ledger.windows() == other.windows() == expected
+    ledger.close()
+    other.close()
+    fresh = LocalLedger(folder)
+    fresh.commit([move("e1")])
+    fresh.note({"web-1": seen()})
+    assert fresh.windows() == expected
+    fresh.schedule(window("web-3"), forget_before_ms=START + 2)
+    assert fresh.windows() == (window("web-2", START - 10), window("web-3"))
+    assert (fresh.read_ledger()["web-1"].event_id, fresh.observations()) == ("e1", {"web-1": seen()})
+    fresh.close()
+
+
+def test_the_windows_are_one_object_while_others_write(folder, ledger):
+    """Also when the file was read again, and also those this handle scheduled itself."""
+    ledger.schedule(window(), forget_before_ms=0)
+    found, other = ledger.windows(), LocalLedger(folder)
+    for number in range(3):
+        other.note({"web-1": seen(number)})
+        assert ledger.windows() is found
+    other.schedule(window("web-2"), forget_before_ms=0)
+    assert ledger.windows() == (*found, window("web-2"))
+    other.close()
+
+
+def test_scheduling_what_is_there_writes_nothing(folder, ledger):
+    ledger.schedule(window(), forget_before_ms=0)
+    before = (folder / "ledger.json").stat()
+    ledger.schedule(window(), forget_before_ms=0)
+    after = (folder / "ledger.json").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_threads_with_handles_of_their_own_lose_no_window(folder):
+    plans = [[window(f"m{n}", START + number) for number in range(10)] for n in range(4)]
+    handles = [LocalLedger(folder) for _ in plans]
+    lost = in_threads([(schedule_all, (handle, plan)) for handle, plan in zip(handles, plans, strict=True)])
+    assert lost == [[], [], [], []]
+    assert set(handles[0].windows()) == {item for plan in plans for item in plan}
+    for handle in handles:
+        handle.close()
 
 
 def test_only_the_owner_may_read_the_files(folder, ledger):
@@ -132,9 +196,11 @@ def test_damaged_parts_cost_themselves_only(folder, ledger, caplog):
     record["observations"]["web-1"]["seq"] = "1"
     record["observations"]["web-3"] = {"incarnation": 1, "seq": 1, "seen": "now"}
     record["lastCommit"] = 5
+    record["windows"] = [{"machineId": "web-1"}, window_to_record(window("web-2"))]
     (folder / "ledger.json").write_text(json.dumps(record))
     assert set(ledger.read_ledger()) == {"web-2"}
     assert ledger.observations() == {"web-2": seen()}
+    assert ledger.windows() == (window("web-2"),)
     assert "web-9" in caplog.text
     record["entries"], record["outbox"], record["observations"] = [], {}, 3
     (folder / "ledger.json").write_text(json.dumps(record))
@@ -144,7 +210,11 @@ def test_damaged_parts_cost_themselves_only(folder, ledger, caplog):
 def test_a_directory_that_cannot_be_made_is_unavailable(tmp_path):
     (tmp_path / "file").write_text("in the way")
     ledger = LocalLedger(tmp_path / "file" / "state")
-    for attempt in (lambda: ledger.commit([move("e1")]), lambda: ledger.note({"web-1": seen()})):
+    for attempt in (
+        lambda: ledger.commit([move("e1")]),
+        lambda: ledger.note({"web-1": seen()}),
+        lambda: ledger.schedule(window(), forget_before_ms=0),
+    ):
         with pytest.raises(StorageUnavailableError, match="state"):
             attempt()
     ledger.close()
@@ -162,8 +232,10 @@ def test_a_full_disk_commits_nothing(ledger, monkeypatch):
             ledger.commit([move("e2", expected="e1")])
         with pytest.raises(StorageUnavailableError, match="No space"):
             ledger.note({"web-1": seen()})
+        with pytest.raises(StorageUnavailableError, match="No space"):
+            ledger.schedule(window(), forget_before_ms=0)
     assert ledger.read_ledger()["web-1"].event_id == "e1"
-    assert (ledger.observations(), ids(ledger.history())) == ({}, ["e1"])
+    assert (ledger.observations(), ids(ledger.history()), ledger.windows()) == ({}, ["e1"], ())
     assert len(ledger.commit([move("e2", expected="e1")])) == 1
 
 
@@ -179,6 +251,8 @@ def test_use_after_close_raises_and_close_twice_does_not(ledger):
         lambda: ledger.note({"web-1": seen()}),
         lambda: ledger.undelivered("me"),
         lambda: ledger.delivered(["e1"]),
+        ledger.windows,
+        lambda: ledger.schedule(window(), forget_before_ms=0),
     ]
     for call in calls:
         with pytest.raises(StorageClosedError):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from heartbeat_kit.storage._protocol import (
         EventLog,
         LedgerEntry,
+        MaintenanceCalendar,
         Move,
         Observation,
         ObservationLog,
@@ -33,6 +34,7 @@ __all__ = [
     "JsonFileStorage",
     "LedgerEntry",
     "LocalLedger",
+    "MaintenanceCalendar",
     "MemoryStorage",
     "Move",
     "Observation",
@@ -52,6 +54,7 @@ _HOMES = {
     "JsonFileStorage": "json_file",
     "LedgerEntry": "_protocol",
     "LocalLedger": "local_ledger",
+    "MaintenanceCalendar": "_protocol",
     "MemoryStorage": "memory",
     "Move": "_protocol",
     "Observation": "_protocol",

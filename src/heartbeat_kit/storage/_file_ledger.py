@@ -1,4 +1,4 @@
-"""`FileLedger`: `SharedLedger` and `EventLog` over any place that keeps a `LedgerState` under a lock.
+"""`FileLedger`: the ledger, its history and its calendar over any place that keeps a `LedgerState` under a lock.
 
 Owns the order of the steps: owner lock, ledger, history. Must not know the file the state is in; the two that have
 one, `JsonFileStorage` and `LocalLedger`, implement `LedgerPlace`.
@@ -13,7 +13,8 @@ from typing import Protocol
 
 import attrs
 
-from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.storage._history import EventHistory
 from heartbeat_kit.storage._ledger_state import LedgerState
 from heartbeat_kit.storage._locks import unavailable
@@ -64,6 +65,7 @@ class FileLedger:
         self._directory = directory
         self._history = EventHistory(directory, mode=mode)
         self._owners = OwnerLocks(directory)
+        self._windows: tuple[MaintenanceWindow, ...] = ()
 
     def read_ledger(self) -> Mapping[str, LedgerEntry]:
         """Every entry, by machine id."""
@@ -82,7 +84,7 @@ class FileLedger:
                     _log.warning("the event history in %s lags behind the ledger: %s", self._directory, error)
             return won
 
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+    def undelivered(self, owner: str) -> tuple[Event, ...]:
         """What `owner` has to deliver, the dead owners' events taken over; see `SharedLedger.undelivered`."""
         state = self._place.state()
         if not state.outbox or not self._owners.speaks_for(owner):
@@ -110,11 +112,25 @@ class FileLedger:
                 self._ensure_history(ledger.state, ())
                 ledger.write(after)
 
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Event, ...]:
         """Every committed event that is still kept, in the order of commit; see `EventLog.history`."""
         outbox = [item.transition for item in self._place.state().outbox.values()]
         with unavailable(f"reading the event history in {self._directory}"):
             return self._history.read(outbox, machine_id, since_ms)
+
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """Every maintenance window kept, by start; see `MaintenanceCalendar.windows`."""
+        found = self._place.state().windows
+        if found != self._windows:
+            self._windows = found
+        return self._windows  # the file was read again for another's beat: that is no change of the calendar
+
+    def schedule(self, window: MaintenanceWindow, *, forget_before_ms: int) -> None:
+        """Keep a maintenance window; see `MaintenanceCalendar.schedule`."""
+        with self._place.transaction() as ledger, unavailable(f"keeping a maintenance window in {self._directory}"):
+            after = ledger.state.scheduled(window, forget_before_ms)
+            if after is not ledger.state:
+                ledger.write(after)
 
     def close(self) -> None:
         """Let go of the owners held here."""

@@ -1,4 +1,4 @@
-"""The event history: one transition per line, appended, bounded.
+"""The event history: one event per line, appended, bounded.
 
 Owns `heartbeat-events.jsonl` and the older `heartbeat-events.1.jsonl`. Must not know the ledger's file.
 
@@ -14,25 +14,42 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit.errors import InvalidHeartbeatError
-from heartbeat_kit.storage._codec import transition_from_record, transition_to_record
+from heartbeat_kit.storage._event_codec import event_from_record, event_to_record
 from heartbeat_kit.storage._files import Signature, signature
 
-__all__ = ["EventHistory"]
+__all__ = ["EventHistory", "chosen"]
 
 _NAME: Final = "heartbeat-events.jsonl"
 _OLDER: Final = "heartbeat-events.1.jsonl"
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
+def chosen(machine_id: str | None, since_ms: int | None) -> Callable[[Event], bool]:
+    """Which events `EventLog.history` gives for these arguments.
+
+    Raises:
+        InvalidMachineIdError: The machine id cannot be one.
+    """
+    wanted = None if machine_id is None else normalize_machine_id(machine_id)
+
+    def is_chosen(event: Event) -> bool:
+        if wanted is not None and not (isinstance(event, Transition) and event.machine_id == wanted):
+            return False
+        return since_ms is None or event.detected_at_ms >= since_ms
+
+    return is_chosen
+
+
 class _Parsed(NamedTuple):
     signature: Signature
-    events: tuple[Transition, ...]
+    events: tuple[Event, ...]
 
 
 class EventHistory:
@@ -52,7 +69,7 @@ class EventHistory:
         self._written: frozenset[str] = frozenset()
         self._parsed: dict[str, _Parsed] = {}
 
-    def ensure(self, outbox: Sequence[Transition], fresh: Iterable[str] = ()) -> None:
+    def ensure(self, outbox: Sequence[Event], fresh: Iterable[str] = ()) -> None:
         """Append those of `outbox` that are not in the file yet. Called under the ledger's lock.
 
         Args:
@@ -70,34 +87,26 @@ class EventHistory:
             self._append(missing)
         self._written = frozenset(event.id for event in outbox)
 
-    def read(
-        self, outbox: Sequence[Transition], machine_id: str | None, since_ms: int | None
-    ) -> tuple[Transition, ...]:
+    def read(self, outbox: Sequence[Event], machine_id: str | None, since_ms: int | None) -> tuple[Event, ...]:
         """Every event once, in the order of commit.
 
         Args:
             outbox: What the ledger held undelivered *before* this call: an event that leaves it later has its line.
-            machine_id: Only of this machine.
+            machine_id: Only of this machine; events about the fleet belong to none.
             since_ms: Only detected at or after this.
 
         Raises:
             OSError: The files cannot be read.
         """
-        wanted = None if machine_id is None else normalize_machine_id(machine_id)
+        wanted = chosen(machine_id, since_ms)
         newer = self._events(self._path)  # before the older one: a rotation in between shows its lines twice, not never
-        events: dict[str, Transition] = {}
+        events: dict[str, Event] = {}
         for event in (*self._events(self._older), *newer, *outbox):
             events.setdefault(event.id, event)
-        return tuple(
-            event
-            for event in events.values()
-            if wanted in (None, event.machine_id) and (since_ms is None or event.detected_at_ms >= since_ms)
-        )
+        return tuple(filter(wanted, events.values()))
 
-    def _append(self, events: Iterable[Transition]) -> None:
-        data = b"".join(
-            json.dumps(transition_to_record(event), separators=(",", ":")).encode() + b"\n" for event in events
-        )
+    def _append(self, events: Iterable[Event]) -> None:
+        data = b"".join(json.dumps(event_to_record(event), separators=(",", ":")).encode() + b"\n" for event in events)
         with contextlib.suppress(FileNotFoundError):
             if os.stat(self._path).st_size > self._limit:
                 os.replace(self._path, self._older)
@@ -118,14 +127,14 @@ class EventHistory:
         whole = (data[: data.rfind(b"\n") + 1] for data in map(_read, (self._path, self._older)))
         return b"".join(whole)
 
-    def _events(self, path: str) -> tuple[Transition, ...]:
+    def _events(self, path: str) -> tuple[Event, ...]:
         try:
             stamp = signature(os.stat(path))
         except FileNotFoundError:
             return ()
         parsed = self._parsed.get(path)
         if parsed is None or parsed.signature != stamp:
-            parsed = _Parsed(stamp, tuple(_transitions(_read(path))))
+            parsed = _Parsed(stamp, tuple(_stored(_read(path))))
             self._parsed[path] = parsed
         return parsed.events
 
@@ -142,10 +151,10 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _transitions(data: bytes) -> Iterable[Transition]:
+def _stored(data: bytes) -> Iterable[Event]:
     for line in data.split(b"\n"):
         if line:
             try:
-                yield transition_from_record(json.loads(line))
+                yield event_from_record(json.loads(line))
             except (ValueError, RecursionError, InvalidHeartbeatError):
                 continue  # a torn or damaged line costs its own event only

@@ -1,7 +1,7 @@
-"""What was announced and what is still to be delivered, as one frozen value.
+"""What was announced, what is still to be delivered and what maintenance is planned, as one frozen value.
 
-Owns the rules of compare-and-set, delivery and adoption, and the record a ledger is stored as. Pure: every change
-returns the next state, so a write that fails leaves the state before it in force. Must not know files or locks.
+Owns the rules of compare-and-set, delivery, adoption and scheduling, and the record a ledger is stored as. Pure: every
+change returns the next state, so a write that fails leaves the state before it in force. Must not know files or locks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any, Final
 
 import attrs
 
-from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._times import from_iso
 from heartbeat_kit.errors import InvalidHeartbeatError
-from heartbeat_kit.storage._codec import entry_from_record, transition_from_record
+from heartbeat_kit.storage._event_codec import event_from_record
+from heartbeat_kit.storage._ledger_codec import entry_from_record, window_from_record
 from heartbeat_kit.storage._protocol import LedgerEntry, Move
 from heartbeat_kit.storage._reuse import Reuse
 
@@ -24,14 +26,14 @@ __all__ = ["EMPTY_LEDGER", "LedgerReader", "LedgerState", "Pending"]
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Pending:
-    """A committed transition that nobody has marked delivered.
+    """A committed event that nobody has marked delivered.
 
     Attributes:
         transition: The event.
         owner: Who delivers it.
     """
 
-    transition: Transition
+    transition: Event
     owner: str
 
 
@@ -40,14 +42,16 @@ class LedgerState:
     """The ledger at one moment.
 
     Attributes:
-        entries: What was announced last, by machine id. Read-only.
-        outbox: Committed and not delivered, by transition id, in the order of their commit. Read-only.
-        last_commit_ms: `Transition.detected_at` of the newest commit, or ``None`` before the first.
+        entries: What was announced last, by machine id, or by a key that begins with ``*``. Read-only.
+        outbox: Committed and not delivered, by event id, in the order of their commit. Read-only.
+        last_commit_ms: `detected_at` of the newest event committed, or ``None`` before the first.
+        windows: The maintenance planned, by start, then machine id.
     """
 
     entries: Mapping[str, LedgerEntry] = MappingProxyType({})
     outbox: Mapping[str, Pending] = MappingProxyType({})
     last_commit_ms: int | None = None
+    windows: tuple[MaintenanceWindow, ...] = ()
 
     def apply(self, moves: Sequence[Move]) -> tuple[LedgerState, tuple[Move, ...]]:
         """Make each move whose `expected` is the event id of the entry in force (``None``: no entry).
@@ -67,12 +71,12 @@ class LedgerState:
         if not won:
             return self, ()
         return (
-            LedgerState(entries=MappingProxyType(entries), outbox=MappingProxyType(outbox), last_commit_ms=last),
+            attrs.evolve(self, entries=MappingProxyType(entries), outbox=MappingProxyType(outbox), last_commit_ms=last),
             tuple(won),
         )
 
     def delivered(self, ids: Iterable[str]) -> LedgerState:
-        """The state without these transitions in the outbox; unknown ids are passed over."""
+        """The state without these events in the outbox; unknown ids are passed over."""
         done = self.outbox.keys() & set(ids)
         return self._with_outbox({key: item for key, item in self.outbox.items() if key not in done}) if done else self
 
@@ -84,8 +88,19 @@ class LedgerState:
             {key: attrs.evolve(item, owner=owner) if item.owner in dead else item for key, item in self.outbox.items()}
         )
 
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        """The transitions in the outbox that belong to `owner`."""
+    def scheduled(self, window: MaintenanceWindow, forget_before_ms: int) -> LedgerState:
+        """The state with this window in place of the one of the same machine with the same start.
+
+        Others that ended before `forget_before_ms` are dropped; what is scheduled is kept, however long ago it ended.
+        """
+        others = (
+            known for known in self.windows if known.end_ms >= forget_before_ms and _place(known) != _place(window)
+        )
+        windows = _in_order([*others, window])
+        return self if windows == self.windows else attrs.evolve(self, windows=windows)
+
+    def undelivered(self, owner: str) -> tuple[Event, ...]:
+        """The events in the outbox that belong to `owner`."""
         return tuple(item.transition for item in self.outbox.values() if item.owner == owner)
 
     @property
@@ -105,12 +120,14 @@ class LedgerReader:
 
     def __init__(self) -> None:
         self._entries: Reuse[LedgerEntry] = Reuse(_entry)
-        self._transitions: Reuse[Transition] = Reuse(_transition)
+        self._events: Reuse[Event] = Reuse(_event)
+        self._windows: Reuse[MaintenanceWindow] = Reuse(_window)
 
     def read(self, record: Any, complain: Callable[[str], object]) -> LedgerState:
         """Build the state from parsed JSON, believing nothing.
 
-        A part that cannot be understood is left out and `complain` is told: of that machine nothing was announced.
+        A part that cannot be understood is left out and `complain` is told: of that machine nothing was announced,
+        that event or window there is not.
         """
         if record is None:
             return EMPTY_LEDGER
@@ -131,19 +148,35 @@ class LedgerReader:
             except InvalidHeartbeatError as error:
                 complain(f"undelivered event {place}: {error}")
         self._entries.keep(entries)
-        self._transitions.keep(outbox)
+        self._events.keep(outbox)
         return LedgerState(
             entries=MappingProxyType(entries),
             outbox=MappingProxyType(outbox),
             last_commit_ms=_stamp(record.get("lastCommit"), complain),
+            windows=self._calendar(record, complain),
         )
+
+    def _calendar(self, record: dict[str, Any], complain: Callable[[str], object]) -> tuple[MaintenanceWindow, ...]:
+        windows: dict[tuple[int, str], MaintenanceWindow] = {}
+        keys: set[str] = set()
+        for place, raw in _items(record, "windows", list, complain):
+            key = f"{raw.get('start')} {raw.get('machineId')}" if isinstance(raw, dict) else ""
+            try:
+                window = self._windows(key, raw)
+            except InvalidHeartbeatError as error:
+                complain(f"maintenance window {place}: {error}")
+                continue
+            windows[_place(window)] = window
+            keys.add(key)
+        self._windows.keep(keys)
+        return _in_order(windows.values())
 
     def _pending(self, raw: Any) -> Pending:
         if not isinstance(raw, dict) or not isinstance(raw.get("owner"), str):
-            raise InvalidHeartbeatError("expected an object with an owner and a transition")
+            raise InvalidHeartbeatError("expected an object with an owner and an event")
         event = raw.get("transition")
         key = event.get("id") if isinstance(event, dict) else None
-        return Pending(transition=self._transitions(str(key), event), owner=raw["owner"])
+        return Pending(transition=self._events(str(key), event), owner=raw["owner"])
 
 
 def _entry(machine_id: str, raw: Any) -> LedgerEntry:
@@ -153,8 +186,21 @@ def _entry(machine_id: str, raw: Any) -> LedgerEntry:
     return entry
 
 
-def _transition(_: str, raw: Any) -> Transition:
-    return transition_from_record(raw)
+def _event(_: str, raw: Any) -> Event:
+    return event_from_record(raw)
+
+
+def _window(_: str, raw: Any) -> MaintenanceWindow:
+    return window_from_record(raw)
+
+
+def _place(window: MaintenanceWindow) -> tuple[int, str]:
+    """Its place in the calendar; there is one window in each."""
+    return window.start_ms, window.machine_id
+
+
+def _in_order(windows: Iterable[MaintenanceWindow]) -> tuple[MaintenanceWindow, ...]:
+    return tuple(sorted(windows, key=_place))
 
 
 def _items(

@@ -16,8 +16,10 @@ import attrs
 from attrs import field
 from pendulum import Duration
 
-from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._events import Reason
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms, to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
@@ -25,6 +27,7 @@ from heartbeat_kit.errors import InvalidConfigurationError
 __all__ = [
     "EventLog",
     "LedgerEntry",
+    "MaintenanceCalendar",
     "Move",
     "Observation",
     "ObservationLog",
@@ -158,6 +161,12 @@ class LedgerEntry:
         episode: The silence it belongs to, while one lasts.
         incarnation: Life number of the record behind it.
         seq: Beat number of the record behind it.
+        flapping: It was announced while the machine was flapping, so what it settles on is still owed.
+        suppressed: It was announced in a maintenance window.
+        steady: The status announced last outside both, or ``None`` if that is `status`.
+        announced_ms: When it was announced (`Transition.detected_at`), or ``None`` in entries that do not say.
+
+    An entry whose `machine_id` begins with ``*`` is about the fleet and belongs to no machine.
     """
 
     machine_id: str
@@ -168,6 +177,10 @@ class LedgerEntry:
     episode: str | None = None
     incarnation: int = 0
     seq: int = 0
+    flapping: bool = False
+    suppressed: bool = False
+    steady: MachineStatus | None = None
+    announced_ms: int | None = None
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -177,13 +190,13 @@ class Move:
     Attributes:
         expected: `LedgerEntry.event_id` of the entry to replace, or ``None`` if there must be none.
         entry: The new entry.
-        transition: The event that announces it.
+        transition: The event that announces it: a `Transition`, or an event about the fleet.
         owner: Who delivers the event; see `SharedLedger.undelivered`.
     """
 
     expected: str | None
     entry: LedgerEntry
-    transition: Transition
+    transition: Event
     owner: str
 
 
@@ -209,26 +222,26 @@ class SharedLedger(Protocol):
     """Ability: compare-and-set of what was announced, exactly once among all processes that use the storage."""
 
     def read_ledger(self) -> Mapping[str, LedgerEntry]:
-        """Every entry, by machine id. The mapping never changes after it was returned."""
+        """Every entry, by machine id; keys with a ``*`` are about the fleet. The mapping never changes afterwards."""
         ...
 
     def commit(self, moves: Sequence[Move]) -> tuple[Move, ...]:
-        """Make each move whose `expected` still holds, keep its transition for delivery, return the moves made.
+        """Make each move whose `expected` still holds, keep its event for delivery, return the moves made.
 
         Raises:
             StorageUnavailableError: No move was made.
         """
         ...
 
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        """Committed transitions not yet marked delivered whose owner is `owner` or does not live any more.
+    def undelivered(self, owner: str) -> tuple[Event, ...]:
+        """Committed events not yet marked delivered whose owner is `owner` or does not live any more.
 
         Those of a dead owner belong to `owner` from now on. In the order of their commit.
         """
         ...
 
     def delivered(self, ids: Sequence[str]) -> None:
-        """Mark transitions as delivered; unknown ids are ignored."""
+        """Mark events as delivered; unknown ids are ignored."""
         ...
 
 
@@ -251,10 +264,34 @@ class ObservationLog(Protocol):
 
 @runtime_checkable
 class EventLog(Protocol):
-    """Ability: a durable, bounded history of transitions. A transition that was committed is in the history."""
+    """Ability: a durable, bounded history of events. An event that was committed is in the history."""
 
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
-        """Transitions in the order of their commit, of one machine or all, detected at or after `since_ms`."""
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Event, ...]:
+        """Events in the order of their commit, of one machine or all, detected at or after `since_ms`.
+
+        Events about the fleet belong to no machine.
+        """
+        ...
+
+
+@runtime_checkable
+class MaintenanceCalendar(Protocol):
+    """Ability of a ledger: keep the maintenance windows, for every process that announces from it."""
+
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """Every window kept, by start. The same object until something changes."""
+        ...
+
+    def schedule(self, window: MaintenanceWindow, *, forget_before_ms: int) -> None:
+        """Keep a window, however long ago it ended; one of the same machine with the same start is replaced.
+
+        Args:
+            window: The new one.
+            forget_before_ms: Others that ended before this moment are dropped.
+
+        Raises:
+            StorageUnavailableError: It is not kept.
+        """
         ...
 
 

@@ -46,7 +46,9 @@ class _Content:
 
 
 class LocalLedger(KeepsLedger):
-    """A ledger in a directory of this host; offers `SharedLedger` and `EventLog` to every process of the host.
+    """A ledger in a directory of this host, for every process of the host.
+
+    Offers `SharedLedger`, `EventLog`, `MaintenanceCalendar` and `ObservationLog`.
 
     A missing or damaged file is a first run: nothing was announced. A damaged one is set aside by the next write.
 

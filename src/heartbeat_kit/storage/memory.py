@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.errors import StorageClosedError
+from heartbeat_kit.storage._history import chosen
 from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER
 from heartbeat_kit.storage._protocol import LedgerEntry, Move, Snapshot, StorageTraits
 
@@ -48,7 +50,7 @@ class MemoryStorage:
         self._lock = threading.RLock()
         self._heartbeats: dict[str, Heartbeat] = {}
         self._ledger = EMPTY_LEDGER
-        self._history: deque[Transition] = deque(maxlen=_HISTORY)
+        self._history: deque[Event] = deque(maxlen=_HISTORY)
         self._service: dict[str, Any] | None = None
         self._closed = False
 
@@ -95,25 +97,31 @@ class MemoryStorage:
             self._history.extend(move.transition for move in won)
             return won
 
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
-        """Transitions that `owner` committed and has not marked delivered; in one process no other owner is dead."""
+    def undelivered(self, owner: str) -> tuple[Event, ...]:
+        """Events that `owner` committed and has not marked delivered; in one process no other owner is dead."""
         with self._open():
             return self._ledger.undelivered(owner)
 
     def delivered(self, ids: Sequence[str]) -> None:
-        """Mark transitions as delivered."""
+        """Mark events as delivered."""
         with self._open():
             self._ledger = self._ledger.delivered(ids)
 
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
-        """The last 10,000 transitions, oldest first, of one machine or all, detected at or after `since_ms`."""
-        wanted = None if machine_id is None else normalize_machine_id(machine_id)
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Event, ...]:
+        """The last 10,000 events, oldest first, of one machine or all, detected at or after `since_ms`."""
+        wanted = chosen(machine_id, since_ms)
         with self._open():
-            return tuple(
-                event
-                for event in self._history
-                if wanted in (None, event.machine_id) and (since_ms is None or event.detected_at_ms >= since_ms)
-            )
+            return tuple(filter(wanted, self._history))
+
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """Every maintenance window kept, by start. The same object until something changes."""
+        with self._open():
+            return self._ledger.windows
+
+    def schedule(self, window: MaintenanceWindow, *, forget_before_ms: int) -> None:
+        """Keep a maintenance window in place of the one of the same machine with the same start."""
+        with self._open():
+            self._ledger = self._ledger.scheduled(window, forget_before_ms)
 
     def save_service(self, record: Mapping[str, Any]) -> None:
         """Keep the configuration a service runs with."""

@@ -1,21 +1,22 @@
 """`StorageContract`: the promises of a storage as a class of tests its author subclasses.
 
-Owns the assembly; the tests are in the three modules beside, by subject. Needs pytest.
+Owns the assembly; the tests are in the four modules beside, by subject. Needs pytest.
 """
 
 from __future__ import annotations
 
 from heartbeat_kit.testing._contract_abilities import AbilityTests
+from heartbeat_kit.testing._contract_calendar import CalendarTests
 from heartbeat_kit.testing._contract_races import RaceTests
 from heartbeat_kit.testing._contract_records import RecordTests
 
 __all__ = ["StorageContract"]
 
 
-class StorageContract(RecordTests, AbilityTests, RaceTests):
+class StorageContract(RecordTests, AbilityTests, CalendarTests, RaceTests):
     """Every promise of `heartbeat_kit.storage.Storage`, tested against a backend of yours.
 
-    Subclass it, give it one fixture, and pytest runs more than thirty tests::
+    Subclass it, give it one fixture, and pytest runs more than forty tests::
 
         from functools import partial
 

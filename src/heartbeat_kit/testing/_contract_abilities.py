@@ -7,16 +7,16 @@ Owns these tests; what a storage does not offer is skipped. Must not know any ba
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import attrs
 import pytest
 
 from heartbeat_kit._events import Basis, Reason, Transition
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit.storage._protocol import EventLog, LedgerEntry, Move, ServiceConfigStore, SharedLedger, Storage
-from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, beat
-from heartbeat_kit.testing._race import move
+from heartbeat_kit.storage._protocol import EventLog, Move, ServiceConfigStore, SharedLedger, Storage
+from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, assert_exact, beat
+from heartbeat_kit.testing._race import fleet_moves, move
 
 __all__ = ["AbilityTests", "ledger_of"]
 
@@ -46,31 +46,28 @@ def _full_move(machine_id: str) -> Move:
             episode=None,
             incarnation=2**63 - 1,
             seq=2**63 - 1,
+            flapping=True,
+            suppressed=True,
+            steady=MachineStatus.WARNING,
         ),
-        transition=attrs.evolve(
-            plain.transition,
+        transition=Transition(
+            id=plain.transition.id,
+            machine_id=machine_id,
             before=MachineStatus.OFFLINE,
             after=MachineStatus.ONLINE,
             reason=Reason.RETURNED,
             observer="other-host",
+            occurred_at=START_MS,
             detected_at=START_MS + 1,
             last_heartbeat=0,
             incarnation=2**63 - 1,
             seq=2**63 - 1,
             offline_duration=0,
             basis=Basis.LEDGER,
+            flapping=True,
+            suppressed=True,
         ),
     )
-
-
-def _assert_exact(found: Any, wanted: LedgerEntry | Transition, where: str) -> None:
-    assert type(found) is type(wanted), f"{where} gives {found!r}: return a {type(wanted).__name__}"
-    for attribute in attrs.fields(type(wanted)):
-        got, want = getattr(found, attribute.name), getattr(wanted, attribute.name)
-        assert (type(got), got) == (type(want), want), (
-            f"{where} gives {attribute.name}={got!r} ({type(got).__name__}) where {want!r} ({type(want).__name__}) was "
-            "committed: store every field exactly"
-        )
 
 
 class AbilityTests(ContractHooks):
@@ -92,8 +89,26 @@ class AbilityTests(ContractHooks):
         assert set(entries) == {"web-1", "web-2"}, f"the ledger holds {sorted(entries)}"
         assert len(events) == 2, f"two transitions are to be delivered, found {events}"
         for made, event in zip(moves, events, strict=True):
-            _assert_exact(entries[made.entry.machine_id], made.entry, "read_ledger")
-            _assert_exact(event, made.transition, "undelivered")
+            assert_exact(entries[made.entry.machine_id], made.entry, "read_ledger")
+            assert_exact(event, made.transition, "undelivered")
+
+    def test_events_about_the_fleet(self, storage: Storage) -> None:
+        """They are committed, delivered and kept as those of a machine are, under keys that are no machine ids."""
+        ledger = ledger_of(storage)
+        moves = (move("web-1"), *fleet_moves("web-1", "web-2", at=START_MS))
+        assert ledger.commit(moves) == moves, (
+            "a key that begins with * is about the fleet: do not take it for a machine id"
+        )
+        assert ledger.commit(moves) == (), "a move about the fleet was made twice: compare, then set"
+        entries, events = ledger.read_ledger(), ledger.undelivered("observer")
+        assert set(entries) == {made.entry.machine_id for made in moves}, f"the ledger holds {sorted(entries)}"
+        assert len(events) == len(moves), f"{len(moves)} events are to be delivered, found {events}"
+        for made, event in zip(moves, events, strict=True):
+            assert_exact(entries[made.entry.machine_id], made.entry, "read_ledger")
+            assert_exact(event, made.transition, "undelivered")
+        assert not storage.load().heartbeats, "an event about the fleet is listed as a machine"
+        ledger.delivered([event.id for event in events])
+        assert ledger.undelivered("observer") == (), "delivered did not mark an event about the fleet"
 
     def test_commit_compares_before_it_sets(self, storage: Storage) -> None:
         """Only a move whose expectation holds is made; the others of the same call are not affected."""
@@ -150,14 +165,15 @@ class AbilityTests(ContractHooks):
     def test_living_owner_keeps_its_events(self, storage: Storage) -> None:
         """While the handle that committed is open, nobody else is given its transitions."""
         ledger = ledger_of(storage)
-        ledger.commit((move("web-1", owner="owner-1"), move("web-2", owner="owner-2")))
-        assert [event.machine_id for event in ledger.undelivered("owner-1")] == ["web-1"], (
+        mine, theirs = move("web-1", owner="owner-1"), move("web-2", owner="owner-2")
+        ledger.commit((mine, theirs))
+        assert [event.id for event in ledger.undelivered("owner-1")] == [mine.transition.id], (
             "an owner gets its own events"
         )
         with self.another(storage, required=False) as other:
             found = ledger_of(other).undelivered("owner-3")
             assert found == (), f"{found} was handed to another owner while the one that committed lives: told twice"
-        assert [event.machine_id for event in ledger.undelivered("owner-2")] == ["web-2"], "an owner lost its events"
+        assert ledger.undelivered("owner-2") == (theirs.transition,), "an owner lost its events"
 
     def test_ledger_through_another_handle(self, storage: Storage) -> None:
         """What one handle announced another does not announce again."""
@@ -175,6 +191,9 @@ class AbilityTests(ContractHooks):
             assert dict(ledger.read_ledger()) == {"web-1": second.entry}, (
                 "the first handle does not see the second's move"
             )
+            for made in shared.commit((_full_move("web-2"), *fleet_moves("web-1"))):
+                found = ledger.read_ledger().get(made.entry.machine_id)
+                assert_exact(found, made.entry, f"read_ledger of another handle for {made.entry.machine_id!r}")
 
     def test_records_and_ledger_are_apart(self, storage: Storage) -> None:
         """A beat leaves the ledger alone, and a removed machine stays announced until somebody announces otherwise."""
@@ -207,17 +226,33 @@ class AbilityTests(ContractHooks):
         assert log.history("web-1", 201) == (), "machine_id and since_ms together mean both"
         full = _full_move("web-5")
         ledger.commit((full,))
-        _assert_exact(log.history("web-5")[0], full.transition, "history")
+        assert_exact(log.history("web-5")[0], full.transition, "history")
+
+    def test_history_of_the_fleet(self, storage: Storage) -> None:
+        """Events about the fleet are in the history in their turn, and belong to no machine."""
+        ledger, log = _log_of(storage)
+        moves = (move("web-1", at=100), *fleet_moves("web-1", at=200), move("web-2", at=300))
+        ledger.commit(moves)
+        events = tuple(made.transition for made in moves)
+        assert log.history() == events, "history gives events about the fleet too, in the order of the commit"
+        ledger.delivered([event.id for event in events])
+        for found, wanted in zip(log.history(), events, strict=True):
+            assert_exact(found, wanted, "history")
+        assert log.history("web-1") == events[:1], "an event about the fleet is of no machine, whomever it names"
+        assert log.history(since_ms=200) == events[1:], "since_ms is compared with detected_at of every kind of event"
 
     def test_history_through_another_handle(self, storage: Storage) -> None:
         """The history is the storage's, not the handle's."""
         ledger, _ = _log_of(storage)
-        made = (move("web-1"), move("web-2"))
+        made = (move("web-1"), _full_move("web-2"), *fleet_moves("web-1", "web-2"))
         ledger.commit(made)
         with self.another(storage) as other:
-            assert _log_of(other)[1].history() == tuple(item.transition for item in made), (
-                "a transition that was committed is in the history of every handle as soon as commit returns"
+            found = _log_of(other)[1].history()
+            assert [event.id for event in found] == [item.transition.id for item in made], (
+                "an event that was committed is in the history of every handle as soon as commit returns"
             )
+            for event, item in zip(found, made, strict=True):
+                assert_exact(event, item.transition, "history of another handle")
 
     def test_service_record(self, storage: Storage) -> None:
         """The configuration a service runs with is kept whole, replaced whole, and given out as a copy."""

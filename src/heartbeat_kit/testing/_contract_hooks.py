@@ -15,9 +15,10 @@ import attrs
 import pytest
 
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.storage._protocol import Storage
 
-__all__ = ["START_MS", "ContractHooks", "assert_same", "beat", "must_refuse"]
+__all__ = ["START_MS", "ContractHooks", "assert_exact", "assert_same", "beat", "must_refuse", "window"]
 
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z: the stamp of a beat of the contract that needs no other."""
@@ -103,6 +104,24 @@ def beat(machine_id: str = "web-1", seq: int = 1, incarnation: int = 1, **fields
     fields.setdefault("last_heartbeat", START_MS + seq)
     fields.setdefault("interval", 30_000)
     return Heartbeat(machine_id=machine_id, seq=seq, incarnation=incarnation, **fields)
+
+
+def window(
+    machine_id: str = "web-1", start: int = START_MS, length: int = 3_600_000, **fields: Any
+) -> MaintenanceWindow:
+    """A maintenance window of the contract; times in milliseconds."""
+    return MaintenanceWindow(machine_id=machine_id, start=start, end=start + length, **fields)
+
+
+def assert_exact(found: Any, wanted: Any, where: str) -> None:
+    """Fail unless `found` is what was stored, field by field, type by type."""
+    assert type(found) is type(wanted), f"{where} gives {found!r}: return a {type(wanted).__name__}"
+    for attribute in attrs.fields(type(wanted)):
+        got, want = getattr(found, attribute.name), getattr(wanted, attribute.name)
+        assert (type(got), got) == (type(want), want), (
+            f"{where} gives {attribute.name}={got!r} ({type(got).__name__}) where {want!r} ({type(want).__name__}) was "
+            "given: store every field exactly"
+        )
 
 
 def assert_same(found: Any, wanted: Heartbeat, where: str) -> None:

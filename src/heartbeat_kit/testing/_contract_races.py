@@ -14,10 +14,12 @@ from collections.abc import Sequence
 import pytest
 
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.storage._protocol import EventLog, SharedLedger, Storage
 from heartbeat_kit.testing._contract_abilities import ledger_of
-from heartbeat_kit.testing._contract_hooks import ContractHooks, beat
-from heartbeat_kit.testing._race import Seen, claim, in_processes, in_threads, put_all
+from heartbeat_kit.testing._contract_calendar import calendar_of
+from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, beat, window
+from heartbeat_kit.testing._race import Seen, claim, in_processes, in_threads, put_all, schedule_all
 
 __all__ = ["RaceTests"]
 
@@ -86,6 +88,30 @@ class RaceTests(ContractHooks):
         assert ledger.undelivered("second-heir") == (), "what a dead owner left was given away twice"
         ledger.delivered(left)
         assert ledger.undelivered("heir") == (), "delivered did not mark what was inherited"
+
+    def test_threads_schedule_and_nothing_is_lost(self, storage: Storage) -> None:
+        """Each thread schedules windows of its own; every one is kept."""
+        calendar_of(storage)
+        lost = in_threads([(schedule_all, (storage, windows)) for windows in self._windows_apart()])
+        self._assert_all_scheduled(storage, lost)
+
+    def test_processes_schedule_and_nothing_is_lost(self, storage: Storage) -> None:
+        """Each process schedules windows of its own; every one is kept."""
+        calendar_of(storage)
+        self._needs_processes(storage)
+        works = [(schedule_all, (windows,)) for windows in self._windows_apart()]
+        self._assert_all_scheduled(storage, in_processes(self.must_open(storage), works))
+
+    def _windows_apart(self) -> list[list[MaintenanceWindow]]:
+        return [[window(f"m{n}", START_MS + number) for number in range(_BEATS)] for n in range(self.contenders)]
+
+    def _assert_all_scheduled(self, storage: Storage, lost: Sequence[Sequence[MaintenanceWindow]]) -> None:
+        gone = {item for windows in lost for item in windows}
+        gone |= {item for windows in self._windows_apart() for item in windows} - set(calendar_of(storage).windows())
+        assert not gone, (
+            f"{len(gone)} windows that were scheduled are not there, one is {min(gone, key=repr)}: a schedule must not "
+            "undo one that runs beside it; read, replace and write under one lock that all processes take"
+        )
 
     def _owners(self) -> list[str]:
         return [f"observer-{number}" for number in range(self.contenders)]

@@ -17,6 +17,7 @@ from heartbeat_kit._times import MAX_MS, MIN_MS
 from heartbeat_kit.errors import InvalidMachineIdError, StorageClosedError
 from heartbeat_kit.storage._protocol import (
     EventLog,
+    MaintenanceCalendar,
     RecordLookup,
     ServiceConfigStore,
     SharedLedger,
@@ -24,7 +25,7 @@ from heartbeat_kit.storage._protocol import (
     Storage,
     StorageTraits,
 )
-from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, assert_same, beat, must_refuse
+from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, assert_same, beat, must_refuse, window
 from heartbeat_kit.testing._hostile import HOSTILE_MACHINE_IDS
 
 __all__ = ["RecordTests"]
@@ -276,6 +277,13 @@ class RecordTests(ContractHooks):
             ]
         if isinstance(storage, EventLog):
             calls += [(storage.history,)]
+        if isinstance(storage, MaintenanceCalendar):
+            keep = storage.schedule
+
+            def schedule() -> None:
+                keep(window(), forget_before_ms=0)
+
+            calls += [(storage.windows,), (schedule,)]
         if isinstance(storage, ServiceConfigStore):
             calls += [(storage.save_service, {}), (storage.load_service,)]
         for operation, *arguments in calls:

@@ -13,13 +13,15 @@ from typing import Any, cast
 
 import attrs
 
-from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.storage._protocol import (
     EventLog,
     LedgerEntry,
+    MaintenanceCalendar,
     Move,
     RecordLookup,
     ServiceConfigStore,
@@ -241,10 +243,10 @@ class _Ledger(FaultyStorage):
         self._begin("commit")
         return cast("tuple[Move, ...]", self.inner.commit(moves))
 
-    def undelivered(self, owner: str) -> tuple[Transition, ...]:
+    def undelivered(self, owner: str) -> tuple[Event, ...]:
         """Forward."""
         self._begin("undelivered")
-        return cast("tuple[Transition, ...]", self.inner.undelivered(owner))
+        return cast("tuple[Event, ...]", self.inner.undelivered(owner))
 
     def delivered(self, ids: Sequence[str]) -> None:
         """Forward."""
@@ -253,10 +255,22 @@ class _Ledger(FaultyStorage):
 
 
 class _History(FaultyStorage):
-    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Transition, ...]:
+    def history(self, machine_id: str | None = None, since_ms: int | None = None) -> tuple[Event, ...]:
         """Forward."""
         self._begin("history")
-        return cast("tuple[Transition, ...]", self.inner.history(machine_id, since_ms))
+        return cast("tuple[Event, ...]", self.inner.history(machine_id, since_ms))
+
+
+class _Calendar(FaultyStorage):
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        """Forward."""
+        self._begin("windows")
+        return cast("tuple[MaintenanceWindow, ...]", self.inner.windows())
+
+    def schedule(self, window: MaintenanceWindow, *, forget_before_ms: int) -> None:
+        """Forward."""
+        self._begin("schedule")
+        self.inner.schedule(window, forget_before_ms=forget_before_ms)
 
 
 class _Service(FaultyStorage):
@@ -275,6 +289,7 @@ _ABILITIES: tuple[tuple[type, type[FaultyStorage], tuple[str, ...]], ...] = (
     (RecordLookup, _Lookup, ("get",)),
     (SharedLedger, _Ledger, ("read_ledger", "commit", "undelivered", "delivered")),
     (EventLog, _History, ("history",)),
+    (MaintenanceCalendar, _Calendar, ("windows", "schedule")),
     (ServiceConfigStore, _Service, ("save_service", "load_service")),
 )
 

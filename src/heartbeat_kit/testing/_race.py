@@ -14,11 +14,13 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from heartbeat_kit._events import Reason, Transition, event_id
+from heartbeat_kit._fleet_events import CascadeDetected, Event, FleetSilent
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage._protocol import LedgerEntry, Move
 
-__all__ = ["Seen", "claim", "in_processes", "in_threads", "move", "put_all"]
+__all__ = ["Seen", "claim", "fleet_moves", "in_processes", "in_threads", "move", "put_all", "schedule_all"]
 
 _PATIENCE_S = 120
 NOTHING = (-1, -1)
@@ -81,6 +83,66 @@ def claim(storage: Any, owner: str, machines: Sequence[str], batch: int) -> list
         moves = [move(machine, owner=owner) for machine in mine[start : start + batch]]
         won += [made.transition.id for made in storage.commit(moves)]
     return won
+
+
+def schedule_all(storage: Any, windows: Sequence[MaintenanceWindow]) -> list[MaintenanceWindow]:
+    """Schedule one window after another; those that were not there right after they were scheduled."""
+    lost = []
+    for window in windows:
+        storage.schedule(window, forget_before_ms=0)
+        if window not in storage.windows():
+            lost.append(window)
+    return lost
+
+
+def fleet_moves(*machine_ids: str, owner: str = "observer", at: int = 0) -> tuple[Move, ...]:
+    """A move for each kind of event about the fleet, of which `machine_ids` are the machines concerned."""
+    cascade, heard, unheard = (event_id(kind, at, *machine_ids) for kind in ("cascade", "silence", "silence of a run"))
+    return (
+        _fleet_move(
+            "*cascade",
+            CascadeDetected(
+                id=cascade,
+                observer="observer",
+                machine_ids=machine_ids,
+                began_at=at - 1,
+                detected_at=at,
+                threshold=3,
+                window=60_000,
+            ),
+            owner,
+        ),
+        _fleet_move(
+            "*silence",
+            FleetSilent(
+                id=heard,
+                observer="observer",
+                machine_ids=machine_ids,
+                last_heard=at - 240_000,
+                detected_at=at,
+                believed_at=at + 3_600_000,
+            ),
+            owner,
+        ),
+        _fleet_move(
+            "*silence of a run",
+            FleetSilent(
+                id=unheard, observer="observer", machine_ids=(), last_heard=None, detected_at=at, believed_at=at
+            ),
+            owner,
+        ),
+    )
+
+
+def _fleet_move(key: str, event: Event, owner: str) -> Move:
+    entry = LedgerEntry(
+        machine_id=key,
+        status=MachineStatus.UNKNOWN,
+        event_id=event.id,
+        reason=Reason.SILENT,
+        since_ms=event.detected_at_ms,
+    )
+    return Move(expected=None, entry=entry, transition=event, owner=owner)
 
 
 def move(machine_id: str, *, before: str | None = None, owner: str = "observer", seq: int = 1, at: int = 0) -> Move:
