@@ -20,7 +20,15 @@ def pytest_configure(config):
                 signal.signal(number, signal.SIG_DFL)
 
 
-DEEP = {"test_cli", "test_json_file", "test_history", "test_record_files", "test_local_ledger", "test_failures_damage"}
+DEEP = {
+    "test_cli",
+    "test_failures_damage",
+    "test_history",
+    "test_json_file",
+    "test_local_ledger",
+    "test_record_files",
+    "test_trace",
+}
 """Modules that feed JSON nested to the recursion limit."""
 
 

@@ -7,10 +7,12 @@ import heartbeat_kit.testing
 
 PUBLIC = [
     "Basis",
+    "CascadeDetected",
     "CheckReport",
     "Clock",
     "DEFAULT_HEARTBEAT_INTERVAL",
     "DEFAULT_OFFLINE_TIMEOUT",
+    "FleetSilent",
     "FleetState",
     "Heartbeat",
     "HeartbeatConfig",
@@ -19,6 +21,8 @@ PUBLIC = [
     "JsonFileStorage",
     "MachineState",
     "MachineStatus",
+    "MaintenanceWindow",
+    "MediumState",
     "MemoryStorage",
     "ObserverHealth",
     "ObserverState",
@@ -60,9 +64,11 @@ def test_the_service_has_exactly_the_promised_methods():
     promised = [
         "check",
         "config",
+        "fleet_history",
         "history",
         "is_running",
         "machine_id",
+        "maintenance",
         "on_offline",
         "on_online",
         "on_transition",
@@ -78,9 +84,10 @@ def test_the_service_has_exactly_the_promised_methods():
         "stop",
         "storage",
         "subscribe",
+        "tap",
         "wait_for",
     ]
-    public = [name for name in vars(heartbeat_kit.HeartbeatService) if not name.startswith("_")]
+    public = [name for name in dir(heartbeat_kit.HeartbeatService) if not name.startswith("_")]
     assert sorted(public) == sorted(promised)
 
 

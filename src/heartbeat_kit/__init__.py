@@ -1,9 +1,10 @@
 """Know which of your machines are alive, and act exactly once when that changes.
 
-Values: `HeartbeatConfig`, `Heartbeat`, `MachineState`, `FleetState`, `CheckReport`, `Transition` and their parts.
+Values: `HeartbeatConfig`, `Heartbeat`, `MachineState`, `FleetState`, `CheckReport` and their parts.
+Events: `Transition`, and about the fleet as a whole `CascadeDetected` and `FleetSilent`.
 Functions: `classify`, `normalize_machine_id`, `default_machine_id`, `open_storage`, `to_wire`.
 The service: `HeartbeatService` over a `Storage` (`MemoryStorage`, `JsonFileStorage`, `SharedFolderStorage`, or yours).
-Errors live in `heartbeat_kit.errors`, the test kit in `heartbeat_kit.testing`.
+Errors live in `heartbeat_kit.errors`, the test kit in `heartbeat_kit.testing`, the laboratory in `heartbeat_kit.lab`.
 """
 
 import logging
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from heartbeat_kit._config import DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT, HeartbeatConfig
     from heartbeat_kit._dispatcher import Subscription
     from heartbeat_kit._events import Basis, Reason, Transition
+    from heartbeat_kit._fleet_events import CascadeDetected, FleetSilent
     from heartbeat_kit._heartbeat import Heartbeat
     from heartbeat_kit._identity import default_machine_id, normalize_machine_id
+    from heartbeat_kit._maintenance import MaintenanceWindow
+    from heartbeat_kit._medium_state import MediumState
     from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState, Statistics
     from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
     from heartbeat_kit._service import HeartbeatService
@@ -36,8 +40,10 @@ __all__ = [
     "DEFAULT_HEARTBEAT_INTERVAL",
     "DEFAULT_OFFLINE_TIMEOUT",
     "Basis",
+    "CascadeDetected",
     "CheckReport",
     "Clock",
+    "FleetSilent",
     "FleetState",
     "Heartbeat",
     "HeartbeatConfig",
@@ -46,6 +52,8 @@ __all__ = [
     "JsonFileStorage",
     "MachineState",
     "MachineStatus",
+    "MaintenanceWindow",
+    "MediumState",
     "MemoryStorage",
     "ObserverHealth",
     "ObserverState",
@@ -70,8 +78,10 @@ _HOMES = {
     "DEFAULT_HEARTBEAT_INTERVAL": "_config",
     "DEFAULT_OFFLINE_TIMEOUT": "_config",
     "Basis": "_events",
+    "CascadeDetected": "_fleet_events",
     "CheckReport": "_results",
     "Clock": "_clock",
+    "FleetSilent": "_fleet_events",
     "FleetState": "_models",
     "Heartbeat": "_heartbeat",
     "HeartbeatConfig": "_config",
@@ -80,6 +90,8 @@ _HOMES = {
     "JsonFileStorage": "storage.json_file",
     "MachineState": "_models",
     "MachineStatus": "_status",
+    "MaintenanceWindow": "_maintenance",
+    "MediumState": "_medium_state",
     "MemoryStorage": "storage.memory",
     "ObserverHealth": "_models",
     "ObserverState": "_models",

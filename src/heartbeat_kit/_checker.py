@@ -18,7 +18,7 @@ from heartbeat_kit._dispatcher import Dispatcher
 from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._results import CheckReport
-from heartbeat_kit._watcher import Watcher
+from heartbeat_kit._watcher import Tap, Watcher
 from heartbeat_kit.errors import HeartbeatCheckError, HeartbeatKitError, HeartbeatStateError
 
 __all__ = ["Checker"]
@@ -69,7 +69,7 @@ class Checker:
                 except Exception as error:
                     raise HeartbeatCheckError(f"the check failed: {type(error).__name__}: {error}") from error
                 self._last = (self._clock.now().mono_ms, report)
-        self._dispatcher.deliver(report.transitions)
+        self._dispatcher.deliver(report.events)
         return report
 
     def look(self, own: Beater | None, late_ms: int) -> None:
@@ -102,6 +102,11 @@ class Checker:
             self._watcher.retime(timing)
             self._last = None
 
+    def tap(self, callback: Tap, *, on: bool) -> None:
+        """Let somebody listen in on the looks, or not any more."""
+        with self._guarded():
+            self._watcher.tap(callback, on=on)
+
     def forget(self, machine_id: str) -> None:
         """A machine was removed by this service."""
         with self._guarded():
@@ -124,9 +129,8 @@ class Checker:
         report = last[1]
         if report.observer.health is not ObserverHealth.OK:
             return None
-        return attrs.evolve(
-            report, newly_offline=(), newly_online=(), newly_warning=(), newly_registered=(), transitions=()
-        )
+        quiet = attrs.evolve(report, newly_offline=(), newly_online=(), newly_warning=(), newly_registered=())
+        return attrs.evolve(quiet, transitions=(), events=())
 
     def _guarded(self) -> threading.RLock:
         if self._pid != os.getpid():  # a fork: another thread of the parent may have held the lock

@@ -6,7 +6,7 @@ Owns the settings, their presets and their environment variables. Must not know 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ import attrs
 from attrs import field
 from pendulum import Duration
 
+from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import span_ms, to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
 
@@ -55,6 +56,14 @@ def _count(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
         raise InvalidConfigurationError(f"{attribute.name} is {value!r}: expected a whole number of at least 1")
 
 
+def _machine_ids(value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidConfigurationError(
+            f"expected is {value!r}: give machine ids in a list, such as ['web-1', 'web-2']"
+        )
+    return tuple(sorted({normalize_machine_id(name) for name in value}))
+
+
 def _flag(_: Any, attribute: attrs.Attribute[Any], value: bool) -> None:
     if type(value) is not bool:
         raise InvalidConfigurationError(f"{attribute.name} is {value!r}: expected True or False")
@@ -74,8 +83,11 @@ class HeartbeatConfig:
         confirm_online: Consecutive looks that must agree before a status improves.
         fresh_for: Age up to which `check()` may answer with its last look (never more than a third of
             `check_interval`).
-        silence_hold: How long what may be the medium's fault (a record that cannot be read) is called unknown
-            before silence is believed.
+        silence_hold: How long what may be the medium's fault (a record that cannot be read, everybody silent at
+            once) is called unknown before silence is believed.
+        cascade_threshold: More machines than this going offline within `cascade_window` are a cascade.
+        cascade_window: How close together.
+        expected: Machines that should be there: one that never beat is listed as unknown.
 
     Raises:
         InvalidConfigurationError: A value of the wrong type or out of range, or a timeout that a single late beat
@@ -98,6 +110,9 @@ class HeartbeatConfig:
     confirm_online: int = field(default=1, validator=_count)
     fresh_for: Duration = field(default=to_duration(10_000), converter=_duration, validator=_span_or_zero)
     silence_hold: Duration = field(default=to_duration(900_000), converter=_duration, validator=_span_or_zero)
+    cascade_threshold: int = field(default=3, validator=_count)
+    cascade_window: Duration = field(default=to_duration(300_000), converter=_duration, validator=_span)
+    expected: tuple[str, ...] = field(default=(), converter=_machine_ids)
 
     def __attrs_post_init__(self) -> None:
         beat, timeout = span_ms(self.heartbeat_interval), span_ms(self.offline_timeout)

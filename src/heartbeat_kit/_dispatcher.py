@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit.errors import InvalidConfigurationError, StorageError
 from heartbeat_kit.storage import SharedLedger
 
 __all__ = ["Dispatcher", "Listener", "Subscription"]
 
-Listener = Callable[[Transition], Any]
+Listener = Callable[[Any], Any]
 Target = MachineStatus | type | None
 _log = logging.getLogger("heartbeat_kit")
 _BATCH: Final = 32
@@ -33,13 +34,13 @@ class Subscription:
         self.listener = listener
         self.to = to
 
-    def wants(self, event: Transition) -> bool:
+    def wants(self, event: Event) -> bool:
         """Whether the event is of the kind or leads to the status that was subscribed to.
 
         A first registration leads to online but nobody came back: only listeners of all transitions hear of it.
         """
         if isinstance(self.to, MachineStatus):
-            return event.after is self.to and event.reason is not Reason.FIRST_SEEN
+            return isinstance(event, Transition) and event.after is self.to and event.reason is not Reason.FIRST_SEEN
         return self.to is None or isinstance(event, self.to)
 
     def close(self) -> None:
@@ -99,7 +100,7 @@ class Dispatcher:
         """Whether anybody would hear of an event."""
         return bool(self._subscriptions)
 
-    def deliver(self, committed: Sequence[Transition]) -> None:
+    def deliver(self, committed: Sequence[Event]) -> None:
         """Deliver what waits: what was just committed, and what a process that died left behind.
 
         Without listeners nothing is taken over, so that it waits for a service that has some.
@@ -129,7 +130,7 @@ class Dispatcher:
                 self._under_way.difference_update(event.id for event in mine if event.id not in self._unmarked)
             raise
 
-    def _claim(self) -> list[Transition]:
+    def _claim(self) -> list[Event]:
         """What waits and no other thread is delivering right now.
 
         No thread lets go of its events between the reading and the claim: what it finished then would come twice.
@@ -141,7 +142,7 @@ class Dispatcher:
                 self._under_way.update(event.id for event in mine)
         return mine
 
-    def _deliver_batch(self, events: list[Transition]) -> None:
+    def _deliver_batch(self, events: list[Event]) -> None:
         try:
             for event in events:
                 self._call_listeners(event)
@@ -163,7 +164,7 @@ class Dispatcher:
             self._unmarked = [event for event in self._unmarked if event not in ids]
             self._under_way.difference_update(ids)
 
-    def _call_listeners(self, event: Transition) -> None:
+    def _call_listeners(self, event: Event) -> None:
         called: list[Listener] = []
         for subscription in self._subscriptions:
             if subscription.wants(event) and subscription.listener not in called:

@@ -27,6 +27,8 @@ _REASONS = {
     "left": "it said goodbye",
     "unreadable": "its record cannot be read, and the last one that could is what counts",
     "absent": "its record is not there at the moment, and the last one seen is what counts",
+    "expected": "it is expected and was never seen to beat",
+    "fleet_silent": "it is silent, but so is everybody else: more likely the medium, which delays, stands still",
     "never_seen": "no readable record of it was ever seen",
     "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
     "unconfirmed": "its own stamp is all that speaks for it until its next beat is seen here",
@@ -54,12 +56,18 @@ def explain(state: MachineState) -> str:
         )
         parts.append(
             f"It promises a beat every {_span(beat.interval_ms)} and may be silent for {_span(state.timeout_ms)} "
-            f"before a warning, twice that before it is offline; {state.missed_heartbeats} beats are missing."
+            f"before a warning, twice that before it is offline{_allowance(state)}; "
+            f"{state.missed_heartbeats} beats are missing."
         )
     if state.since_ms is not None:
         parts.append(f"It has been {state.status} since {to_iso(state.since_ms)}.")
     if state.next_deadline_ms is not None and not state.stale:
         parts.append(f"If it stays silent its status worsens at {to_iso(state.next_deadline_ms)}.")
+    if state.flapping:
+        parts.append("It keeps changing (flapping): its events are marked, and what it settles on is announced.")
+    if state.maintenance is not None:
+        why = f" ({state.maintenance.reason})" if state.maintenance.reason else ""
+        parts.append(f"It is in maintenance until {to_iso(state.maintenance.end_ms)}{why}: its events are suppressed.")
     if state.unreadable:
         parts.append(f"Its record: {state.unreadable}.")
     if state.identity_conflict:
@@ -67,6 +75,10 @@ def explain(state: MachineState) -> str:
     stale = "; it is blind now, so this is what it knew before" if state.stale else ""
     parts.append(f"Seen by {state.observer} at {to_iso(state.retrieved_at_ms)}{stale}.")
     return " ".join(parts)
+
+
+def _allowance(state: MachineState) -> str:
+    return f", and {_span(state.allowance_ms)} more each time because the medium delays" if state.allowance_ms else ""
 
 
 def _span(ms: int) -> str:

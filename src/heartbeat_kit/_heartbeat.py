@@ -72,7 +72,7 @@ def _is_interval(record: Any, attribute: attrs.Attribute[Any], value: Any) -> No
 
 
 def _is_host(record: Any, _: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or len(value) > 255 or not _UNICODE.fullmatch(value):
+    if not isinstance(value, str) or len(value) > 255 or not (value.isascii() or _UNICODE.fullmatch(value)):
         raise InvalidHeartbeatError(
             f"host is {value!r:.80}: expected a name of at most 255 valid characters", machine_id=record.machine_id
         )

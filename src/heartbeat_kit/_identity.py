@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from functools import lru_cache
 
 from heartbeat_kit.errors import InvalidMachineIdError, MissingMachineIdError
 
@@ -35,6 +36,11 @@ def normalize_machine_id(machine_id: str) -> str:
     """
     if not isinstance(machine_id, str):
         raise InvalidMachineIdError(f"a machine id is text such as 'web-1', found {type(machine_id).__name__}")
+    return _normalized(machine_id)
+
+
+@lru_cache(maxsize=4096)
+def _normalized(machine_id: str) -> str:
     name = machine_id.strip().lower()
     if not name:
         raise MissingMachineIdError("the machine id is empty: give one such as 'web-1', or set MACHINE_ID")

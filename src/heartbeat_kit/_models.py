@@ -18,6 +18,8 @@ from heartbeat_kit._events import Basis
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
+from heartbeat_kit._maintenance import MaintenanceWindow
+from heartbeat_kit._medium_state import MediumState
 from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import optional_datetime, to_datetime, to_duration
 from heartbeat_kit.errors import InvalidMachineIdError, UnknownMachineError
@@ -42,6 +44,8 @@ class ObserverHealth(StrEnum):
     """It looked late or its clocks disagree, so nothing worse is said in this look."""
     BLIND = "blind"
     """It could not see the storage; every status is as it was, and marked stale."""
+    FLEET_SILENT = "fleet_silent"
+    """Nobody else is heard on a medium that delays, so what is silent is called unknown for a while."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,12 +57,14 @@ class ObserverState:
         since: Since when it is so (UTC).
         reason: Why, for people; empty when all is well.
         machine_id: The observer.
+        medium: How late the medium is; ``None`` on a storage that delays nothing.
     """
 
     health: ObserverHealth
     since_ms: int = field(alias="since")
     reason: str = ""
     machine_id: str = ""
+    medium: MediumState | None = None
 
     @property
     def since(self) -> DateTime:
@@ -79,11 +85,13 @@ class MachineState:
         heartbeat: The newest readable record, or ``None`` if there never was one.
         basis: Whose clock the verdict rests on.
         reason: A short code: ``beating``, ``silent``, ``left``, ``unreadable``, ``future_stamp``, ``unconfirmed``,
-            ``pending``, ``settling``, ``absent``, ``never_seen``.
+            ``pending``, ``settling``, ``absent``, ``never_seen``, ``expected``, ``fleet_silent``.
         episode: Id of the silence it is in, or ``None``.
         stale: The observer is blind: this is what was known before.
         identity_conflict: A sentence if two hosts, or several copies of its record, claim to be this machine.
         unreadable: Why its record cannot be read now, or ``None``.
+        flapping: It keeps changing, so its events are marked.
+        maintenance: The window it is in, or ``None``.
     """
 
     machine_id: str
@@ -104,6 +112,19 @@ class MachineState:
     stale: bool = False
     identity_conflict: str | None = None
     unreadable: str | None = None
+    allowance_ms: int = field(alias="allowance", default=0)
+    flapping: bool = False
+    maintenance: MaintenanceWindow | None = None
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether a maintenance window holds now: its events are suppressed."""
+        return self.maintenance is not None
+
+    @property
+    def allowance(self) -> Duration:
+        """What both its deadlines are shifted by, because the medium delays."""
+        return to_duration(self.allowance_ms)
 
     @property
     def age(self) -> Duration:

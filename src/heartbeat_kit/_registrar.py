@@ -46,7 +46,9 @@ class Registrar:
 
     def beater(self, machine_id: str) -> Beater:
         """The beater of a machine."""
-        return self._beaters.setdefault(machine_id, Beater(self._storage, machine_id, self._host))
+        known = self._beaters.get(machine_id)
+        # Of two threads that both find none, one beater is kept.
+        return known or self._beaters.setdefault(machine_id, Beater(self._storage, machine_id, self._host))
 
     def register(self, machine_id: str, metadata: Mapping[str, Any] | None, interval_ms: int) -> Registration:
         """Store one heartbeat now.

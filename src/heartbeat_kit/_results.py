@@ -14,6 +14,7 @@ from pendulum import DateTime
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._models import ObserverHealth, ObserverState, Statistics
 from heartbeat_kit._status import MachineStatus
@@ -61,7 +62,8 @@ class CheckReport:
         unknown: Machines nobody can tell about.
         unreadable: Machines whose record cannot be read, with the reason.
         identity_conflicts: Machines that several hosts or copies claim to be, with a sentence.
-        transitions: The events this look committed.
+        transitions: The changes of status this look committed.
+        events: The same with what it committed about the fleet as a whole.
         observer: Who looked, and how well.
         statistics: The counts after the look.
     """
@@ -75,6 +77,7 @@ class CheckReport:
     unreadable: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
     identity_conflicts: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
     transitions: tuple[Transition, ...] = ()
+    events: tuple[Event, ...] = ()
     checked_at_ms: int = field(alias="checked_at")
     observer: ObserverState
     statistics: Statistics

@@ -9,21 +9,25 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 from uuid import uuid4
 
 import attrs
 
 from heartbeat_kit._background import Background
 from heartbeat_kit._beater import Beater
+from heartbeat_kit._calendar import plan
 from heartbeat_kit._checker import Checker
 from heartbeat_kit._clock import Clock, SystemClock
 from heartbeat_kit._config import HeartbeatConfig
-from heartbeat_kit._dispatcher import Dispatcher, Listener, Subscription
-from heartbeat_kit._events import Basis, Transition
+from heartbeat_kit._dispatcher import Dispatcher
+from heartbeat_kit._events import Basis
 from heartbeat_kit._identity import default_machine_id, normalize_machine_id
 from heartbeat_kit._instance import InstanceLock, local_ledger, state_directory
+from heartbeat_kit._listening import Listening
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._registrar import Registrar
@@ -40,22 +44,17 @@ from heartbeat_kit._requirements import (
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import span_ms
-from heartbeat_kit._watcher import Watcher
-from heartbeat_kit.errors import (
-    HeartbeatStopError,
-    InvalidConfigurationError,
-    StorageError,
-)
-from heartbeat_kit.storage import EventLog, ServiceConfigStore, SharedLedger, Storage
+from heartbeat_kit._watcher import Sighting, Watcher
+from heartbeat_kit.errors import HeartbeatStopError, InvalidConfigurationError, StorageError
+from heartbeat_kit.storage import ServiceConfigStore, SharedLedger, Storage
 
 __all__ = ["HeartbeatService"]
 
 _log = logging.getLogger("heartbeat_kit")
-_L = TypeVar("_L", bound=Callable[..., Any])
 _DAY: Final = timedelta(days=1)
 
 
-class HeartbeatService:
+class HeartbeatService(Listening):
     """Beats as one machine, watches all of them, and announces every change once.
 
     Construction does no I/O on the storage. Every method may be called from any thread. Nothing is printed; the
@@ -262,36 +261,6 @@ class HeartbeatService:
         """The work advances; see `start(progress_timeout=…)`."""
         self._background.progress()
 
-    def subscribe(self, listener: Listener, *, to: MachineStatus | type | None = None) -> Subscription:
-        """Call `listener(event)` for each event, on the thread that found it.
-
-        Args:
-            listener: Called once an event; what it raises is logged and stops nobody.
-            to: A status, for events that lead to it (a first registration is not a return, so it counts for none);
-                an event class; or None for everything.
-        """
-        return self._dispatcher.subscribe(listener, to)
-
-    def on_offline(self, listener: _L) -> _L:
-        """Decorator: call the function when a machine goes offline or leaves."""
-        self.subscribe(listener, to=MachineStatus.OFFLINE)
-        return listener
-
-    def on_online(self, listener: _L) -> _L:
-        """Decorator: call the function when a machine comes back."""
-        self.subscribe(listener, to=MachineStatus.ONLINE)
-        return listener
-
-    def on_warning(self, listener: _L) -> _L:
-        """Decorator: call the function when a machine falls silent."""
-        self.subscribe(listener, to=MachineStatus.WARNING)
-        return listener
-
-    def on_transition(self, listener: _L) -> _L:
-        """Decorator: call the function at every transition."""
-        self.subscribe(listener, to=Transition)
-        return listener
-
     def wait_for(self, machine_id: str, status: MachineStatus | str, timeout: timedelta | float) -> bool:
         """Wait until a machine has a status; true if it has. Under a `FakeClock` virtual time passes.
 
@@ -348,18 +317,36 @@ class HeartbeatService:
         ]
         return tuple(name for name in old if self.remove(name))
 
-    def history(self, machine_id: str | None = None, since: datetime | None = None) -> tuple[Transition, ...]:
-        """What was announced, oldest first, of one machine or all, detected at or after `since` (aware).
+    def maintenance(self, machine_id: str, start: datetime, end: datetime, reason: str = "") -> MaintenanceWindow:
+        """Plan a time in which a machine may be away: its events are marked as suppressed until the window ends.
+
+        Its status stays true. What differs at the end from what was announced before is announced once, plainly. Every
+        process that announces from the same ledger keeps to it. A window with the same start is replaced, so it can be
+        made shorter or longer.
+
+        Args:
+            machine_id: Which machine.
+            start: Its beginning, an aware datetime.
+            end: Its end.
+            reason: Why, for people.
 
         Raises:
-            StorageUnavailableError: The history is out of reach.
-            InvalidConfigurationError: `since` is no aware datetime.
+            InvalidConfigurationError: A time that is no aware datetime, an end before the start, or a storage of
+                your own whose ledger keeps no calendar (`MaintenanceCalendar`).
+            StorageUnavailableError: The window is not kept.
         """
-        since_ms = require_moment("since", since)
-        if not isinstance(self._ledger, EventLog):
-            return ()
-        name = None if machine_id is None else normalize_machine_id(machine_id)
-        return self._ledger.history(name, since_ms)
+        times = require_moment("start", start), require_moment("end", end)
+        return plan(self._ledger, normalize_machine_id(machine_id), times, reason, now_ms=self._clock.now().wall_ms)
+
+    def tap(self, callback: Callable[[Sighting], object]) -> ExitStack:
+        """Call `callback` with what every look saw, before anything is announced; close the answer to end it.
+
+        For recorders (`heartbeat_kit.lab.Recorder`); it runs on the looking thread and must be quick.
+        """
+        self._checker.tap(callback, on=True)
+        stack = ExitStack()
+        stack.callback(self._checker.tap, callback, on=False)
+        return stack
 
     def __enter__(self) -> Self:
         return self

@@ -7,22 +7,31 @@ know threads or listeners; its caller lets one look at a time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import attrs
 
 from heartbeat_kit._beater import Beater
 from heartbeat_kit._clock import Clock, Instant
-from heartbeat_kit._events import Reason, Transition
-from heartbeat_kit._models import FleetState, ObserverHealth, ObserverState, Statistics
-from heartbeat_kit._observer import Look, Memory, Timing, fleet_state, look, news_of
+from heartbeat_kit._fleet_events import Event
+from heartbeat_kit._maintenance import MaintenanceWindow
+from heartbeat_kit._models import FleetState, ObserverHealth, ObserverState
+from heartbeat_kit._observer import Allowance, Look, Memory, Timing, check_report, fleet_state, look, news_of
 from heartbeat_kit._results import CheckReport
-from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageError
-from heartbeat_kit.storage import LedgerEntry, Move, Observation, ObservationLog, SharedLedger, Snapshot, Storage
+from heartbeat_kit.storage import (
+    LedgerEntry,
+    MaintenanceCalendar,
+    Move,
+    Observation,
+    ObservationLog,
+    SharedLedger,
+    Snapshot,
+    Storage,
+)
 
-__all__ = ["Watcher"]
+__all__ = ["Sighting", "Tap", "Watcher"]
 
 _log = logging.getLogger("heartbeat_kit")
 
@@ -31,10 +40,34 @@ class _BlindError(Exception):
     """The observer cannot see; the text says why."""
 
 
+class Sighting(NamedTuple):
+    """What one look saw, for somebody who listens in.
+
+    Attributes:
+        snapshot: What the storage held.
+        started: Both clocks before it was read.
+        finished: Both clocks after.
+        late_ms: How late the look was where that counts as a stall, else 0.
+        blind: The looks before this one saw nothing.
+        query: It was a question (`state`, `wait_for`), which announces nothing.
+    """
+
+    snapshot: Snapshot
+    started: Instant
+    finished: Instant
+    late_ms: int
+    blind: bool = False
+    query: bool = False
+
+
+Tap = Callable[[Sighting], object]
+
+
 class _Sight(NamedTuple):
     snapshot: Snapshot
     ledger: Mapping[str, LedgerEntry]
     observations: Mapping[str, Observation]
+    windows: tuple[MaintenanceWindow, ...]
     started: Instant
     finished: Instant
 
@@ -54,9 +87,13 @@ class Watcher:
     def __init__(
         self, storage: Storage, ledger: SharedLedger, clock: Clock, *, timing: Timing, machine_id: str, owner: str
     ) -> None:
-        self._timing = timing
+        self._allowance = Allowance(storage.traits.propagation_delay)
+        self._timing = self._allowed(timing)
         self._storage = storage
         self._ledger = ledger
+        self._notes = ledger if isinstance(ledger, ObservationLog) else None
+        self._calendar = ledger if isinstance(ledger, MaintenanceCalendar) else None
+        self._taps: tuple[Tap, ...] = ()
         self._clock = clock
         self._machine_id = machine_id
         self._owner = owner
@@ -77,7 +114,7 @@ class Watcher:
                 ledger, one that has listeners then comes first.
         """
         now = self._clock.now()
-        won: tuple[Transition, ...] = ()
+        won: tuple[Event, ...] = ()
         try:
             seen = self._see(own)
             now = seen.started
@@ -108,16 +145,22 @@ class Watcher:
 
     def retime(self, timing: Timing) -> None:
         """Use other numbers from the next look on."""
-        self._timing = timing
+        self._timing = self._allowed(timing)
         self._memory = self._memory.restless()
 
     def forget(self, machine_id: str) -> None:
         """A machine was removed by this service: out of sight at once, announced by the next check."""
         self._memory = self._memory.without(machine_id)
+        self._allowance.forget(machine_id)
+
+    def tap(self, callback: Tap, *, on: bool) -> None:
+        """Let somebody listen in on every look that sees the storage, or not any more."""
+        others = tuple(tap for tap in self._taps if tap is not callback)
+        self._taps = (*others, callback) if on else others
 
     def remember(self) -> bool:
         """Store what was observed for the next run of this observer; true if it is stored."""
-        if not isinstance(self._ledger, ObservationLog):
+        if self._notes is None:
             return False
         try:
             return self._note(self._clock.now(), due=True)
@@ -132,7 +175,8 @@ class Watcher:
         try:
             snapshot = self._storage.load()
             ledger = self._ledger.read_ledger()
-            observations = self._ledger.observations() if isinstance(self._ledger, ObservationLog) else {}
+            observations = {} if self._notes is None else self._notes.observations()
+            windows = () if self._calendar is None else self._calendar.windows()
         except (StorageError, OSError) as error:
             raise _BlindError(str(error) or type(error).__name__) from error
         finished = self._clock.now()
@@ -140,9 +184,10 @@ class Watcher:
             found = snapshot.heartbeats.get(self._machine_id)
             if found is None or found.order < expected.order:
                 raise _BlindError("the observer's own heartbeat was written and cannot be read back")
-        return _Sight(snapshot, ledger, observations, started, finished)
+        return _Sight(snapshot, ledger, observations, windows, started, finished)
 
     def _look(self, seen: _Sight, *, late_ms: int, count: bool) -> Look:
+        blind = self._memory.blind_ms is not None
         outcome = look(
             self._memory,
             seen.snapshot,
@@ -155,11 +200,22 @@ class Watcher:
             late_ms=late_ms,
             count=count,
             observations=seen.observations,
+            windows=seen.windows,
         )
         self._memory = outcome.memory
+        if outcome.rises and not outcome.disruption.stalled and self._allowance.learn(outcome.rises):
+            self.retime(self._timing)
+        for tap in self._taps:
+            try:
+                tap(Sighting(seen.snapshot, seen.started, seen.finished, late_ms, blind, not count))
+            except Exception:  # noqa: BLE001 - whoever listens in must not disturb the look
+                _log.exception("somebody who listens in on the looks raised; the look goes on")
         return outcome
 
-    def _commit(self, outcome: Look, *, patient: bool) -> tuple[Transition, ...]:
+    def _allowed(self, timing: Timing) -> Timing:
+        return attrs.evolve(timing, delay_ms=self._allowance.in_force_ms)
+
+    def _commit(self, outcome: Look, *, patient: bool) -> tuple[Event, ...]:
         before, moves = self._proposed, outcome.moves
         # The move of the look that found the change is kept: it has the times.
         self._proposed = {move.transition.id: before.get(move.transition.id, move) for move in moves}
@@ -174,28 +230,34 @@ class Watcher:
 
     def _note(self, now: Instant, *, due: bool = False) -> bool:
         """Tell the local ledger which records rose and which stand still: at most every T/2, and only what is new."""
-        if not isinstance(self._ledger, ObservationLog):
+        if self._notes is None:
             return False
         due = due or self._noted_ms is None or now.mono_ms - self._noted_ms >= self._timing.timeout_ms // 2
         if not due or self._timing.shared_clock:
             return due
         try:
-            noted = self._ledger.observations()
+            noted = self._notes.observations()
             found = {
                 name: news_of(known, noted.get(name), self._timing, now) for name, known in self._memory.known.items()
             }
             news = {name: observation for name, observation in found.items() if observation is not None}
             if news:
-                self._ledger.note(news)
+                self._notes.note(news)
         except (StorageError, OSError) as error:
             raise _BlindError(f"observations cannot be recorded: {error}") from error
         self._noted_ms = now.mono_ms
         return True
 
     def _notice(self, seen: _Sight, outcome: Look) -> None:
-        disruption = outcome.disruption
-        health = ObserverHealth.STALLED if disruption.stalled else ObserverHealth.OK
-        self._be(health, seen.started, disruption.reason)
+        disruption, silence = outcome.disruption, outcome.memory.silence
+        health, reason = ObserverHealth.OK, disruption.reason
+        if disruption.stalled:
+            health = ObserverHealth.STALLED
+        elif silence is not None:
+            health = ObserverHealth.FLEET_SILENT
+            overdue = "1 machine is" if len(silence.held) == 1 else f"{len(silence.held)} machines are"
+            reason = f"nobody else is heard, and {overdue} overdue: the medium may stand still"
+        self._be(health, seen.started, reason)
         if seen.snapshot.unreadable != self._unreadable:
             for machine_id, reason in seen.snapshot.unreadable.items():
                 if self._unreadable.get(machine_id) != reason:
@@ -211,7 +273,9 @@ class Watcher:
         before = self._observer
         changed = before is None or before.health is not health
         since = now.wall_ms if before is None or changed else before.since_ms
-        self._observer = ObserverState(health=health, since=since, reason=reason, machine_id=self._machine_id)
+        self._observer = ObserverState(
+            health=health, since=since, reason=reason, machine_id=self._machine_id, medium=self._allowance.state
+        )
         if changed and health is not ObserverHealth.OK:
             _log.warning("observer %s is %s: %s", self._machine_id, health, reason)
         elif changed and before is not None:
@@ -222,35 +286,12 @@ class Watcher:
             raise AssertionError("a look always leaves a health behind")
         return self._observer
 
-    def _report(self, now: Instant, won: tuple[Transition, ...]) -> CheckReport:
-        def machines(*reasons: Reason, after: MachineStatus | None = None) -> tuple[str, ...]:
-            chosen = (e for e in won if e.reason in reasons and after in (None, e.after))
-            return tuple(dict.fromkeys(event.machine_id for event in chosen))
-
-        memory, troubled = self._memory, self._memory.troubled
-        by_status = {
-            status: tuple(sorted(name for name, found in troubled.items() if found is status))
-            for status in MachineStatus
-        }
-        total = len(memory.known) - len(memory.removed)
-        return CheckReport(
-            newly_offline=machines(Reason.SILENT, Reason.LEFT, after=MachineStatus.OFFLINE),
-            newly_online=machines(Reason.RETURNED),
-            newly_warning=machines(Reason.SILENT, after=MachineStatus.WARNING),
-            newly_registered=machines(Reason.FIRST_SEEN),
-            warning=by_status[MachineStatus.WARNING],
-            unknown=by_status[MachineStatus.UNKNOWN],
+    def _report(self, now: Instant, won: tuple[Event, ...]) -> CheckReport:
+        return check_report(
+            self._memory,
+            won,
             unreadable=self._unreadable,
-            identity_conflicts=memory.contested,
-            transitions=won,
-            checked_at=now.wall_ms,
             observer=self._health(),
-            statistics=Statistics(
-                total_machines=total,
-                online_count=total - len(troubled),
-                warning_count=len(by_status[MachineStatus.WARNING]),
-                offline_count=len(by_status[MachineStatus.OFFLINE]),
-                unknown_count=len(by_status[MachineStatus.UNKNOWN]),
-                last_heartbeat_check=self._last_check_ms,
-            ),
+            checked_ms=now.wall_ms,
+            last_check_ms=self._last_check_ms,
         )

@@ -12,6 +12,7 @@ import attrs
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import CascadeDetected, FleetSilent
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, Statistics
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus, named_status
@@ -54,7 +55,7 @@ def to_wire(
 
     Args:
         result: A `Registration`, `CheckReport`, `FleetState`, `MachineState`, `ServiceStatus`, `HeartbeatConfig`,
-            `Statistics` or `Transition`.
+            `Statistics`, or an event.
         locale: Language of the messages, ``en`` or ``fr``.
         include_heartbeats: With a `FleetState`: every machine's data as well.
         only: With a `FleetState`: the list of the machines of one status instead.
@@ -211,8 +212,37 @@ def _(result: Transition, _: _Wanted) -> Wire:
         "lastHeartbeat": None if result.last_heartbeat_ms is None else to_iso(result.last_heartbeat_ms),
         "offlineDuration": result.offline_duration_ms,
         "basis": str(result.basis),
+        "flapping": result.flapping or None,
+        "suppressed": result.suppressed or None,
     }
     return {name: value for name, value in record.items() if value is not None}
+
+
+@_wire.register
+def _(result: CascadeDetected, _: _Wanted) -> Wire:
+    return {
+        "kind": "cascade",
+        "id": result.id,
+        "observer": result.observer,
+        "machineIds": list(result.machine_ids),
+        "beganAt": to_iso(result.began_at_ms),
+        "detectedAt": to_iso(result.detected_at_ms),
+        "threshold": result.threshold,
+        "window": result.window_ms,
+    }
+
+
+@_wire.register
+def _(result: FleetSilent, _: _Wanted) -> Wire:
+    return {
+        "kind": "fleet_silent",
+        "id": result.id,
+        "observer": result.observer,
+        "machineIds": list(result.machine_ids),
+        **({} if result.last_heard_ms is None else {"lastHeard": to_iso(result.last_heard_ms)}),
+        "detectedAt": to_iso(result.detected_at_ms),
+        "believedAt": to_iso(result.believed_at_ms),
+    }
 
 
 def _observer(result: CheckReport | FleetState) -> Wire:

@@ -61,7 +61,7 @@ def test_a_kill_at_any_instant_loses_no_event(tmp_path, kind):
     service.subscribe(lambda event: rest.append((event.id, "rest")))
     service.check(force=True)
     heard = [tuple(line.split()) for line in journal.read_text().splitlines()] + rest
-    committed = [event.id for event in service.history()]
+    committed = [event.id for event in (*service.history(), *service.fleet_history())]
     assert committed
     assert len(committed) == len(set(committed))
     assert {identifier for identifier, _ in heard} == set(committed)

@@ -7,6 +7,8 @@ import sys
 import threading
 from datetime import timedelta
 
+import attrs
+
 from heartbeat_kit import (
     HeartbeatConfig,
     HeartbeatService,
@@ -14,6 +16,7 @@ from heartbeat_kit import (
     MemoryStorage,
     Reason,
     SharedFolderStorage,
+    Transition,
 )
 from heartbeat_kit.testing import FaultyStorage, RecordingListener
 
@@ -83,6 +86,13 @@ class Medium:
         return self.clock.sibling(skew=skew) if self.cross_host else self.clock
 
     def service(self, machine_id, *, config=None, clock=None, storage=None, state=None):
+        """A service whose medium is not in doubt.
+
+        These fleets are so small that where it delays, every death would be a silence of everybody. That has tests of
+        its own.
+        """
+        if self.delay and config in (None, PEER):
+            config = attrs.evolve(config or HeartbeatConfig(), silence_hold=timedelta(0))
         service = HeartbeatService(
             storage or self.storage(),
             config,
@@ -158,7 +168,9 @@ def changes(heard, machine_id=None):
     return [
         (event.machine_id, str(event.after))
         for event in heard.events
-        if event.reason is not Reason.FIRST_SEEN and machine_id in (None, event.machine_id)
+        if isinstance(event, Transition)
+        and event.reason is not Reason.FIRST_SEEN
+        and machine_id in (None, event.machine_id)
     ]
 
 

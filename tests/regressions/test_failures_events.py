@@ -164,6 +164,7 @@ def test_f12_a_listener_that_raises_takes_nothing_from_the_others(medium, clock)
         service.check(force=True)
     assert len(changes(first)) == 8
     assert first.ids == angry.ids == last.ids
+    assert len(first.of("pc-0")) == 3
     assert len(set(first.ids)) == len(first.ids)
 
 

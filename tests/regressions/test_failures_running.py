@@ -83,6 +83,24 @@ def test_f04_the_promise_travels_in_the_record(medium, clock):
     assert changes(heard) == [("slow", "warning"), ("slow", "offline")]
 
 
+@pytest.mark.parametrize("promises", [True, False], ids=["as it beats", "more than it does"])
+def test_f04_the_real_period_of_the_predecessor(medium, clock, promises):
+    """Written every five minutes, judged after two: who promises that is never called offline in eight hours.
+
+    A machine that promises 30 s and beats every five minutes is: the promise is what spares it, not blindness.
+    """
+    writer = HeartbeatConfig(heartbeat_interval=timedelta(minutes=5), offline_timeout=timedelta(minutes=10))
+    peer = medium.service("slow", config=writer if promises else PEER, clock=medium.clock_of())
+    judge = HeartbeatConfig(heartbeat_interval=timedelta(seconds=30), offline_timeout=timedelta(minutes=2))
+    medium.peer("lively")
+    _, heard = medium.observer(config=judge)
+    for _ in range(8 * 12):
+        peer.register()
+        clock.advance(300)
+    told = changes(heard, "slow")
+    assert told == [] if promises else {"warning", "online"} <= {status for _, status in told}
+
+
 def test_f29_reconfigure_keeps_the_service_running(medium, clock):
     """New settings take effect at once; the beats go on, in the new rhythm, from one pair of loops."""
     service, _ = medium.observer("web-1")

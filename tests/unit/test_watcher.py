@@ -95,7 +95,7 @@ def test_a_check_that_changes_nothing_writes_nothing(watcher, storage, clock):
     for _ in range(3):
         clock.advance(30)
         watcher.check(None, 0)
-    assert storage.calls == {"load": 3, "read_ledger": 3}
+    assert storage.calls == {"load": 3, "read_ledger": 3, "windows": 3}
 
 
 def test_a_query_has_no_effects(watcher, storage, clock):
@@ -105,7 +105,7 @@ def test_a_query_has_no_effects(watcher, storage, clock):
     clock.advance(130)
     for _ in range(3):
         assert watcher.state(None)["web-1"].status == "warning"
-    assert storage.calls == {"load": 3, "read_ledger": 3}
+    assert storage.calls == {"load": 3, "read_ledger": 3, "windows": 3}
     assert watcher.check(None, 0).newly_warning == ("web-1",)
 
 

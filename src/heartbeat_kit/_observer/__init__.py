@@ -7,10 +7,12 @@ Owns every decision about presence. Pure: it reads no clock, touches no storage,
 must know), `_views` (what people see).
 """
 
+from heartbeat_kit._observer._allowance import Allowance
 from heartbeat_kit._observer._known import Known, Memory
 from heartbeat_kit._observer._look import Look, look
 from heartbeat_kit._observer._notes import news_of
+from heartbeat_kit._observer._report import check_report
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._observer._views import fleet_state
 
-__all__ = ["Known", "Look", "Memory", "Timing", "fleet_state", "look", "news_of"]
+__all__ = ["Allowance", "Known", "Look", "Memory", "Timing", "check_report", "fleet_state", "look", "news_of"]

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import attrs
+
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis, Reason, Transition, event_id
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._observer._known import Known
+from heartbeat_kit._observer._marks import marked, marks_of, owes, plainly_before
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._observer._verdict import deadlines
 from heartbeat_kit._status import MachineStatus
@@ -30,6 +34,7 @@ class Announcer(NamedTuple):
         timing: The numbers in force.
         now: The instant of the look.
         offset_ms: Wall minus monotonic.
+        windows: The maintenance windows: what happens in one is marked as suppressed.
     """
 
     observer: str
@@ -37,12 +42,23 @@ class Announcer(NamedTuple):
     timing: Timing
     now: Instant
     offset_ms: int
+    windows: tuple[MaintenanceWindow, ...] = ()
 
     def moves(self, machine_id: str, known: Known, entry: LedgerEntry | None) -> list[Move]:
-        """The moves from `entry` to the verdict of `known`: none, one, or a return and the silence after it."""
+        """The moves from `entry` to the verdict of `known`: none, one, or a return and the silence after it.
+
+        Where nothing changed, what was announced with a mark may be due without it.
+        """
         verdict = known.verdict
         if verdict is None or verdict is MachineStatus.UNKNOWN:
             return []
+        made = self._changes(machine_id, known, entry, verdict)
+        if made or entry is None or not owes(entry) or entry.status is not verdict:
+            return made
+        marked_still = known.flapping or self._in_maintenance(machine_id)
+        return [] if marked_still else [self._settled(machine_id, known, entry)]
+
+    def _changes(self, machine_id: str, known: Known, entry: LedgerEntry | None, verdict: MachineStatus) -> list[Move]:
         made: list[Move] = []
         if entry is not None and entry.status in _SILENT:
             rose = known.heartbeat is not None and known.heartbeat.order > (entry.incarnation, entry.seq)
@@ -139,6 +155,14 @@ class Announcer(NamedTuple):
             ),
         )
 
+    def _settled(self, machine_id: str, known: Known, entry: LedgerEntry) -> Move:
+        """What was announced with a mark, again without: the status it is left with."""
+        settled = attrs.evolve(entry, event_id=event_id(machine_id, "settled", entry.event_id))
+        return self._move(machine_id, known, entry, settled)
+
+    def _in_maintenance(self, machine_id: str) -> bool:
+        return any(each.machine_id == machine_id and each.holds_at(self.now.wall_ms) for each in self.windows)
+
     def _move(
         self,
         machine_id: str,
@@ -148,6 +172,11 @@ class Announcer(NamedTuple):
         *,
         offline_ms: int | None = None,
     ) -> Move:
+        marks = marks_of(known, before, after, in_maintenance=self._in_maintenance(machine_id))
+        after = attrs.evolve(marked(after, before, marks), announced_ms=self.now.wall_ms)
+        status = MachineStatus.UNKNOWN
+        if before is not None:
+            status = before.status if any(marks) else plainly_before(before)
         return Move(
             expected=before.event_id if before else None,
             entry=after,
@@ -155,7 +184,7 @@ class Announcer(NamedTuple):
             transition=Transition(
                 id=after.event_id,
                 machine_id=machine_id,
-                before=before.status if before else MachineStatus.UNKNOWN,
+                before=status,
                 after=after.status,
                 reason=after.reason,
                 observer=self.observer,
@@ -167,6 +196,8 @@ class Announcer(NamedTuple):
                 episode=after.episode,
                 offline_duration=offline_ms,
                 basis=Basis.OBSERVER if known.basis is Basis.SENDER else known.basis,
+                flapping=marks.flapping,
+                suppressed=marks.suppressed,
             ),
         )
 

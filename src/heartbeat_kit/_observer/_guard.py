@@ -26,6 +26,7 @@ class Disruption(NamedTuple):
         settle: Whether what has not changed gets a settle period.
         clock_step: The two clocks disagree: stamps and wall-clock differences cannot be trusted in this look.
         stalled: It judges nothing worse in this look and says so.
+        resumed: A silence of the medium has just ended: what did not rise with it may still be on its way.
         reason: A phrase for people, or empty.
     """
 
@@ -33,6 +34,7 @@ class Disruption(NamedTuple):
     settle: bool = False
     clock_step: bool = False
     stalled: bool = False
+    resumed: bool = False
     reason: str = ""
 
 
@@ -83,5 +85,9 @@ def postpone(known: Known, disruption: Disruption, timing: Timing, now: Instant,
     timeout = timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else timing.heartbeat_ms)
     uncounted = max(gap_ms - timeout, 0) if timing.delay_ms else 0
     lost = max(disruption.lost_ms, uncounted)
-    settle = max(known.settle_ms, now.mono_ms + timeout) if disruption.settle else known.settle_ms
-    return attrs.evolve(known, silence_ms=min(known.silence_ms + lost, now.mono_ms), settle_ms=settle)
+    silence, settle = min(known.silence_ms + lost, now.mono_ms), known.settle_ms
+    if disruption.settle:
+        settle = max(settle, now.mono_ms + timeout)
+    elif disruption.resumed:  # again and again, if the medium comes and goes, but for no longer than a hold
+        settle = max(settle, min(now.mono_ms + timeout, silence + timeout + timing.delay_ms + timing.hold_ms))
+    return attrs.evolve(known, silence_ms=silence, settle_ms=settle)

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry
 
-__all__ = ["NEVER", "Known", "Memory", "Rival"]
+if TYPE_CHECKING:
+    from heartbeat_kit._observer._silence import Silence
+
+__all__ = ["NEVER", "Known", "Memory", "Rival", "Watermark"]
 
 NEVER: Final = 2**62
 """A monotonic millisecond that does not come."""
@@ -30,6 +34,48 @@ class Rival(NamedTuple):
     host: str
     flips: int
     at_ms: int
+
+
+class Watermark(NamedTuple):
+    """When anybody was heard last, on the monotonic axis.
+
+    Attributes:
+        machine_id: Whose record was seen to rise last.
+        rose_ms: When.
+        other_ms: When the last record of anybody else rose.
+        begun_ms: When this process began to listen.
+    """
+
+    machine_id: str = ""
+    rose_ms: int = -NEVER
+    other_ms: int = -NEVER
+    begun_ms: int = -NEVER
+
+    @property
+    def newest_ms(self) -> int:
+        """The last rise, or the beginning if there was none."""
+        return max(self.rose_ms, self.begun_ms)
+
+    def of_others(self, machine_id: str) -> int:
+        """The last rise of anybody but `machine_id`."""
+        return self.other_ms if machine_id == self.machine_id else self.rose_ms
+
+    def postponed(self, lost_ms: int, now_ms: int) -> Watermark:
+        """The watermark after time in which nobody listened."""
+        if not lost_ms:
+            return self
+        return self._replace(
+            rose_ms=min(self.rose_ms + lost_ms, now_ms),
+            other_ms=min(self.other_ms + lost_ms, now_ms),
+            begun_ms=min(self.begun_ms + lost_ms, now_ms),
+        )
+
+    def heard(self, machine_id: str, at_ms: int) -> Watermark:
+        """The watermark after a rise."""
+        return Watermark(machine_id, at_ms, self.of_others(machine_id), self.begun_ms)
+
+
+NOBODY_HEARD: Final = Watermark()
 
 
 @attrs.frozen(weakref_slot=False)
@@ -50,6 +96,9 @@ class Known:
         absent: No record of it was there at the last look.
         rival: Another host seen under this id.
         copies: A sentence about several copies of its record, or ``None``.
+        changes: The slots of the last changes of its verdict, for the flap score.
+        flapping: It keeps changing.
+        held: Its deadline has passed, and it is called unknown because nobody else is heard.
     """
 
     heartbeat: Heartbeat | None
@@ -65,6 +114,47 @@ class Known:
     absent: bool = False
     rival: Rival | None = None
     copies: str | None = None
+    changes: tuple[int, ...] = ()
+    flapping: bool = False
+    held: bool = False
+
+    def judged(
+        self, verdict: MachineStatus, *, wake_ms: int, held: bool, changes: tuple[int, ...], flapping: bool
+    ) -> Known:
+        """The same machine with a verdict. Spelled out, because every heartbeat of every machine comes by here."""
+        return Known(
+            self.heartbeat,
+            self.basis,
+            self.silence_ms,
+            self.rose_wall_ms,
+            verdict,
+            self.settle_ms,
+            wake_ms,
+            None,
+            0,
+            self.unreadable,
+            self.absent,
+            self.rival,
+            self.copies,
+            changes,
+            flapping,
+            held,
+        )
+
+    def heard_again(self, fresh: Known, rival: Rival | None) -> Known:
+        """A record that rose, with what is kept of the machine across a rise."""
+        return Known(
+            fresh.heartbeat,
+            fresh.basis,
+            fresh.silence_ms,
+            fresh.rose_wall_ms,
+            verdict=self.verdict,
+            candidate=self.candidate,
+            agreed=self.agreed,
+            rival=rival,
+            changes=self.changes,
+            flapping=self.flapping,
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +170,10 @@ class Memory:
         last: Both clocks at the last look that saw the storage, or ``None``.
         offset_ms: Wall minus monotonic, fixed so that shown times do not wobble.
         blind_ms: When looks began to fail, or ``None``.
+        watermark: When anybody was heard last.
+        silence: The fleet silence that lasts, or ``None``.
+        owing: Machines whose last announcement was marked as flapping or suppressed.
+        windows: The maintenance windows, as read at the last look.
     """
 
     known: Mapping[str, Known] = _EMPTY
@@ -90,6 +184,10 @@ class Memory:
     last: Instant | None = None
     offset_ms: int = 0
     blind_ms: int | None = None
+    watermark: Watermark = NOBODY_HEARD
+    silence: Silence | None = None
+    owing: frozenset[str] = frozenset()
+    windows: tuple[MaintenanceWindow, ...] = ()
 
     def wall(self, mono_ms: int) -> int:
         """The wall-clock time of a point of the monotonic axis."""

@@ -14,12 +14,17 @@ import attrs
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Reason
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._observer._announce import Announcer
+from heartbeat_kit._observer._cascade import cascade
 from heartbeat_kit._observer._guard import Disruption, detect
 from heartbeat_kit._observer._known import NEVER, Memory
-from heartbeat_kit._observer._pass import Pass
+from heartbeat_kit._observer._marks import owes
+from heartbeat_kit._observer._pass import Pass, Rise
 from heartbeat_kit._observer._rivals import conflict_sentence
+from heartbeat_kit._observer._silence import SILENCE_KEY, Silence
 from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._observer._verdict import deadlines
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Move, Observation, Snapshot
 
@@ -38,11 +43,13 @@ class Look:
         memory: What is known now.
         moves: What should be announced.
         disruption: Why nothing worse may be said in this look, if so.
+        rises: The records that rose, for the measure of the medium's jitter.
     """
 
     memory: Memory
     moves: tuple[Move, ...]
     disruption: Disruption
+    rises: tuple[Rise, ...]
 
 
 def look(
@@ -58,6 +65,7 @@ def look(
     late_ms: int = 0,
     count: bool = True,
     observations: Mapping[str, Observation] = _NO_OBSERVATIONS,
+    windows: tuple[MaintenanceWindow, ...] = (),
 ) -> Look:
     """Look once.
 
@@ -73,8 +81,12 @@ def look(
         late_ms: How late a background loop is where that counts as a stall.
         count: Whether this look counts towards confirmation; a query does not.
         observations: What an earlier process of this observer noted.
+        windows: The maintenance windows.
     """
     disruption = detect(memory, started, late_ms)
+    if memory.last is None:
+        memory = attrs.evolve(memory, watermark=memory.watermark._replace(begun_ms=started.mono_ms))
+    owing = memory.owing if ledger is memory.ledger else _owing(ledger)
     pass_ = Pass(
         memory=memory,
         snapshot=snapshot,
@@ -84,14 +96,16 @@ def look(
         finished=finished,
         disruption=disruption,
         observations=observations,
+        owing=owing,
+        observer=observer,
         count=count,
     )
     pass_.run()
     offset = memory.offset_ms
     if memory.last is None or abs(started.wall_ms - started.mono_ms - offset) > _OFFSET_STEP_MS:
         offset = started.wall_ms - started.mono_ms
-    announcer = Announcer(observer, owner, timing, started, offset)
-    updates, moves = pass_.updates, []
+    announcer = Announcer(observer, owner, timing, started, offset, windows)
+    updates, moves = pass_.updates, list[Move]()
     for machine_id in pass_.announceable:
         made = announcer.moves(machine_id, updates[machine_id], ledger.get(machine_id))
         if made:
@@ -104,10 +118,21 @@ def look(
             moves.append(announcer.removed(machine_id, known, entry))
             leaving[machine_id] = attrs.evolve(known, wake_ms=-NEVER)
     dropped = pass_.gone.keys() - leaving.keys()
+    everybody = _merged(memory.known, {**updates, **leaving}, dropped)
+    silence = memory.silence if any(each.held for each in updates.values()) else None  # who is held is always visited
+    if silence is None and (held := {name: deadlines(each, timing)[0] for name, each in updates.items() if each.held}):
+        others = {name: each for name, each in everybody.items() if name != observer}
+        silence = Silence.of(held, others, timing, started.mono_ms)
+    if silence is not None:
+        entry = ledger.get(SILENCE_KEY)
+        told = silence.move(entry, watermark=pass_.watermark, observer=observer, owner=owner, offset_ms=offset)
+        moves += [told] if told is not None else []
+    if brake := cascade(ledger, moves, timing, started.wall_ms, observer=observer, owner=owner):
+        moves.insert(0, brake)  # before the changes it is about
     return Look(
         memory=attrs.evolve(
             memory,
-            known=_merged(memory.known, {**updates, **leaving}, dropped),
+            known=everybody,
             troubled=_troubled(memory, pass_),
             contested=_contested(memory, pass_),
             removed=frozenset((memory.removed - updates.keys() - dropped) | leaving.keys()),
@@ -115,10 +140,20 @@ def look(
             last=started,
             offset_ms=offset,
             blind_ms=None,
+            watermark=pass_.watermark,
+            silence=silence,
+            owing=owing,
+            windows=windows,
         ),
         moves=tuple(moves),
         disruption=disruption,
+        rises=tuple(pass_.rises),
     )
+
+
+def _owing(ledger: Mapping[str, LedgerEntry]) -> frozenset[str]:
+    """The machines of which a marked announcement may have to be made again without its mark."""
+    return frozenset(name for name, entry in ledger.items() if owes(entry))
 
 
 def _troubled(memory: Memory, pass_: Pass) -> Mapping[str, MachineStatus]:

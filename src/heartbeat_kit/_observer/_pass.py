@@ -6,31 +6,44 @@ Owns the bookkeeping between a snapshot and the memory, and the one loop that mu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import attrs
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis, Reason
 from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._observer._flapping import inherited
 from heartbeat_kit._observer._guard import Disruption, postpone
 from heartbeat_kit._observer._known import NEVER, Known, Memory
 from heartbeat_kit._observer._rivals import seen_host
 from heartbeat_kit._observer._sighting import as_announced, first_sight, risen
+from heartbeat_kit._observer._silence import medium_silent, resumed
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._observer._verdict import judge, never_seen
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Observation, Snapshot
 
-__all__ = ["Pass"]
+__all__ = ["Pass", "Rise"]
+
+
+class Rise(NamedTuple):
+    """A record that was seen to rise: not there at the look before, there at this one (monotonic times)."""
+
+    heartbeat: Heartbeat
+    unseen_ms: int
+    seen_ms: int
 
 
 class Pass:
-    """One pass; `run()` fills `updates`, `announceable` and `gone`.
+    """One pass; `run()` fills what follows.
 
     Attributes:
         updates: What changed in memory, by machine id.
         announceable: Machines among them whose verdict may be announced.
         gone: Machines to forget, whose removal is to be announced.
+        watermark: When anybody but the observer was heard last.
+        rises: The records that were seen to rise, for the measure of the medium's jitter.
     """
 
     def __init__(
@@ -44,11 +57,15 @@ class Pass:
         finished: Instant,
         disruption: Disruption,
         observations: Mapping[str, Observation],
+        owing: frozenset[str],
+        observer: str,
         count: bool,
     ) -> None:
         self.updates: dict[str, Known] = {}
         self.announceable: list[str] = []
         self.gone: dict[str, Known] = {}
+        self.rises: list[Rise] = []
+        self.watermark = memory.watermark.postponed(disruption.lost_ms, started.mono_ms)
         self._memory = memory
         self._snapshot = snapshot
         self._ledger = ledger
@@ -57,6 +74,8 @@ class Pass:
         self._finished = finished
         self._disruption = disruption
         self._observations = observations
+        self._owing = owing
+        self._observer = observer
         self._count = count
         self._last = memory.last or started
         self._gap_ms = started.mono_ms - self._last.mono_ms
@@ -64,7 +83,9 @@ class Pass:
     def run(self) -> None:
         """Visit every machine that may have changed."""
         memory, snapshot, disruption = self._memory, self._snapshot, self._disruption
-        everybody = disruption.settle or (self._timing.delay_ms > 0 and self._gap_ms > self._timing.timeout_ms)
+        delays = self._timing.delay_ms > 0
+        unheard = memory.last is not None and resumed(self.watermark, self._timing, self._last.mono_ms)
+        everybody = disruption.settle or unheard or (delays and self._gap_ms > self._timing.timeout_ms)
         now, get, strangers = self._started.mono_ms, memory.known.get, 0
         visits = []
         for machine_id, heartbeat in snapshot.heartbeats.items():  # the hot loop
@@ -74,6 +95,12 @@ class Pass:
             elif known.heartbeat is heartbeat and now < known.wake_ms and not everybody:
                 continue
             visits.append((machine_id, heartbeat))
+        if self._owing:
+            visited = {machine_id for machine_id, _ in visits}
+            owing = (name for name in sorted(self._owing - visited) if name in snapshot.heartbeats)
+            visits += [(name, snapshot.heartbeats[name]) for name in owing]
+        if delays and self._listen(visits) and unheard:
+            self._disruption = disruption._replace(resumed=True)
         for machine_id, heartbeat in visits:
             self._present(machine_id, heartbeat, get(machine_id))
         for machine_id, reason in snapshot.unreadable.items():
@@ -83,6 +110,26 @@ class Pass:
             self._copies(machine_id, sentence)
         if memory.last is None or len(memory.known) > len(snapshot.heartbeats) - strangers:
             self._missing()
+        for machine_id in self._timing.expected:
+            if machine_id not in memory.known and machine_id not in self.updates and machine_id not in self.gone:
+                self._judge(machine_id, attrs.evolve(self._from_ledger(machine_id), absent=True))
+
+    def _listen(self, visits: list[tuple[str, Heartbeat]]) -> bool:
+        """Whether anybody but the observer was heard in this look: what rose had to come through the medium."""
+        heard = False
+        for machine_id, heartbeat in visits:
+            known = self._memory.known.get(machine_id)
+            noted = self._observations.get(machine_id)
+            if known is not None and known.heartbeat is not None:
+                rose = heartbeat.order > known.heartbeat.order
+            elif noted is not None:
+                rose = heartbeat.order > (noted.incarnation, noted.seq)
+            else:
+                rose = self._memory.last is not None
+            if rose and machine_id != self._observer:
+                self.watermark = self.watermark.heard(machine_id, self._finished.mono_ms)
+                heard = True
+        return heard
 
     def _present(self, machine_id: str, heartbeat: Heartbeat, known: Known | None) -> None:
         entry = self._ledger.get(machine_id)
@@ -106,6 +153,7 @@ class Pass:
             )
             if entry is not None:
                 fresh = as_announced(fresh, entry, self._timing, self._started)
+                fresh = self._as_flapping(fresh, entry)
             known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)
         elif heartbeat.order > before.order:
             known = self._risen(heartbeat, known, before)
@@ -117,6 +165,13 @@ class Pass:
             known = self._postponed(unchanged)
         self._judge(machine_id, known)
 
+    def _as_flapping(self, known: Known, entry: LedgerEntry) -> Known:
+        if not entry.flapping:
+            return known
+        ago = max(self._started.wall_ms - (entry.announced_ms or entry.since_ms), 0)
+        slot = (self._started.mono_ms - ago) // self._timing.slot_ms
+        return attrs.evolve(known, flapping=True, changes=inherited(slot))
+
     def _risen(self, heartbeat: Heartbeat, known: Known, previous: Heartbeat) -> Known:
         fresh = risen(
             heartbeat,
@@ -126,14 +181,12 @@ class Pass:
             trust_stamp=not self._disruption.clock_step,
             server_ms=self._snapshot.server_time_ms,
         )
-        patience = 2 * self._timing.timeout_for(heartbeat.interval_ms) + self._timing.delay_ms
-        return attrs.evolve(
-            fresh,
-            verdict=known.verdict,
-            candidate=known.candidate,
-            agreed=known.agreed,
-            rival=seen_host(previous, heartbeat, known.rival, self._started.mono_ms, patience),
-        )
+        if self._timing.delay_ms and known.rival is None and heartbeat.machine_id != self._observer:
+            self.rises.append(Rise(heartbeat, self._last.mono_ms, self._finished.mono_ms))
+        # Two that beat in step may be met in the same order for a long time.
+        patience = 2 * self._timing.timeout_for(heartbeat.interval_ms) + self._timing.delay_ms + self._timing.hold_ms
+        rival = seen_host(previous, heartbeat, known.rival, self._started.mono_ms, patience)
+        return known.heard_again(fresh, rival)
 
     def _unreadable(self, machine_id: str, reason: str, known: Known | None) -> None:
         if known is None:
@@ -154,11 +207,13 @@ class Pass:
         absent = {machine_id: known for machine_id, known in self._memory.known.items() if machine_id not in present}
         if self._memory.last is None:  # this process has not looked before: the ledger knows who else there was
             for machine_id, entry in self._ledger.items():
-                if machine_id not in present and entry.reason is not Reason.REMOVED:
+                if machine_id[0] != "*" and machine_id not in present and entry.reason is not Reason.REMOVED:
                     absent[machine_id] = self._from_ledger(machine_id)
         for machine_id, known in absent.items():
             offline = known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER
             given_up = known.absent and (offline or never_seen(known))
+            if machine_id in self._timing.expected and known.absent and never_seen(known):
+                continue
             if self._timing.coherent or machine_id in self._memory.removed or given_up:
                 self.gone[machine_id] = known
             else:
@@ -180,7 +235,16 @@ class Pass:
         return postpone(known, self._disruption, self._timing, self._started, self._gap_ms)
 
     def _judge(self, machine_id: str, known: Known) -> None:
-        judged = judge(known, self._timing, self._started, stalled=self._disruption.stalled, count=self._count)
+        interval = known.heartbeat.interval_ms if known.heartbeat is not None else 0
+        now = self._started
+        judged = judge(
+            known,
+            self._timing,
+            now,
+            stalled=self._disruption.stalled,
+            count=self._count,
+            silent=medium_silent(machine_id, interval, self.watermark, self._timing, now.mono_ms),
+        )
         self.updates[machine_id] = judged.known
         if judged.announce and (known.heartbeat is not None or machine_id in self._ledger):
             self.announceable.append(machine_id)

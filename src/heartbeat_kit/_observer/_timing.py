@@ -18,7 +18,7 @@ __all__ = ["CLOCK_STEP_MS", "UNMEASURED_DELAY_MS", "Timing"]
 CLOCK_STEP_MS: Final = 5_000
 """Wall and monotonic clock may part this much between two looks; more means a suspend or a clock that was set."""
 UNMEASURED_DELAY_MS: Final = 60_000
-"""Allowance for a medium whose delay was not declared."""
+"""Allowance for a medium whose delay was not declared, until enough beats were measured."""
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +34,10 @@ class Timing:
         confirm_online: Looks that must agree before a status improves.
         shared_clock: Stored stamps are as good as our own clock.
         coherent: A record that is gone was removed, it is not merely late.
+        slot_ms: The time between two looks, the unit in which flapping is counted.
+        cascade_threshold: More machines than this going offline within the window are a cascade.
+        cascade_ms: That window.
+        expected: Machines that should be there.
     """
 
     heartbeat_ms: int
@@ -44,6 +48,10 @@ class Timing:
     confirm_online: int = 1
     shared_clock: bool = True
     coherent: bool = True
+    slot_ms: int = 30_000
+    cascade_threshold: int = 3
+    cascade_ms: int = 300_000
+    expected: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, config: HeartbeatConfig, traits: StorageTraits) -> Timing:
@@ -58,6 +66,10 @@ class Timing:
             confirm_online=config.confirm_online,
             shared_clock=traits.server_clock or not traits.cross_host,
             coherent=traits.coherent,
+            slot_ms=span_ms(config.check_interval or config.heartbeat_interval),
+            cascade_threshold=config.cascade_threshold,
+            cascade_ms=span_ms(config.cascade_window),
+            expected=frozenset(config.expected),
         )
 
     def timeout_for(self, interval_ms: int) -> int:

@@ -12,11 +12,12 @@ import attrs
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis
+from heartbeat_kit._observer._flapping import changed, flaps, still_counted
 from heartbeat_kit._observer._known import NEVER, Known
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus, status_of_age
 
-__all__ = ["Judged", "deadlines", "judge", "never_seen", "shown"]
+__all__ = ["Judged", "deadlines", "evidence_of", "judge", "never_seen"]
 
 _SEVERITY: Final = {MachineStatus.ONLINE: 0, MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}
 
@@ -41,22 +42,7 @@ def never_seen(known: Known) -> bool:
     return known.heartbeat is None and known.basis is Basis.SENDER and unheld
 
 
-def shown(known: Known, timing: Timing, now: Instant) -> MachineStatus:
-    """The status by evidence alone, before confirmation and settling."""
-    if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
-        return MachineStatus.OFFLINE
-    if known.basis is Basis.SENDER:
-        return _by_stamp(known, timing, now)
-    warning, offline = deadlines(known, timing)
-    if now.mono_ms < warning:
-        return MachineStatus.ONLINE
-    held = known.unreadable is not None and known.verdict is not MachineStatus.OFFLINE
-    if held and now.mono_ms < offline + timing.hold_ms:
-        return MachineStatus.UNKNOWN
-    return MachineStatus.WARNING if now.mono_ms < offline else MachineStatus.OFFLINE
-
-
-def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: bool) -> Judged:
+def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: bool, silent: bool = False) -> Judged:
     """Judge one machine.
 
     Args:
@@ -65,9 +51,10 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
         now: The instant to judge at.
         stalled: The observer may not make anything worse in this look.
         count: This look counts towards `confirm_offline` and `confirm_online`; a query does not.
+        silent: Nobody else is heard, on a medium that delays.
     """
     known = _grown(known, timing, now)
-    evidence = shown(known, timing, now)
+    evidence, held = evidence_of(known, timing, now, silent=silent)
     previous = known.verdict
     if previous is None and stalled and _worse(evidence, MachineStatus.ONLINE):
         # Met first in a look that proves nothing: it gets the settle period that everybody else gets.
@@ -76,14 +63,47 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
         previous = known.verdict
     left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
     if previous is not None and evidence is not previous and not left:
-        if (stalled or now.mono_ms < known.settle_ms) and _worse(evidence, previous):
-            return Judged(attrs.evolve(known, candidate=None, agreed=0, wake_ms=-NEVER), announce=False)
+        if (stalled or now.mono_ms < known.settle_ms) and (held or _worse(evidence, previous)):
+            return Judged(attrs.evolve(known, candidate=None, agreed=0, held=False, wake_ms=-NEVER), announce=False)
         needed = timing.confirm_offline if _worse(evidence, previous) else timing.confirm_online
         agreed = (known.agreed if known.candidate is evidence else 0) + (1 if count else 0)
         if agreed < needed and (count or needed > 1):
-            return Judged(attrs.evolve(known, candidate=evidence, agreed=agreed, wake_ms=-NEVER), announce=False)
-    judged = attrs.evolve(known, verdict=evidence, candidate=None, agreed=0, wake_ms=_wake(known, timing, now))
+            return Judged(
+                attrs.evolve(known, candidate=evidence, agreed=agreed, held=False, wake_ms=-NEVER), announce=False
+            )
+    changes, flapping = _unrest(known, evidence, now.mono_ms // timing.slot_ms)
+    wake = -NEVER if held or changes else _wake(known, timing, now)
+    judged = known.judged(evidence, wake_ms=wake, held=held, changes=changes, flapping=flapping)
     return Judged(judged, announce=evidence is not MachineStatus.UNKNOWN and known.basis is not Basis.SENDER)
+
+
+def evidence_of(known: Known, timing: Timing, now: Instant, *, silent: bool = False) -> tuple[MachineStatus, bool]:
+    """The status by evidence alone, before confirmation and settling; and whether only the silence of all holds it."""
+    if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
+        return MachineStatus.OFFLINE, False
+    if known.basis is Basis.SENDER:
+        return _by_stamp(known, timing, now), False
+    warning, offline = deadlines(known, timing)
+    if now.mono_ms < warning:
+        return MachineStatus.ONLINE, False
+    if known.verdict is not MachineStatus.OFFLINE:
+        if known.unreadable is not None and now.mono_ms < offline + timing.hold_ms:
+            return MachineStatus.UNKNOWN, False
+        if silent and now.mono_ms < max(offline, warning + timing.hold_ms):
+            return MachineStatus.UNKNOWN, True
+    return MachineStatus.WARNING if now.mono_ms < offline else MachineStatus.OFFLINE, False
+
+
+def _unrest(known: Known, verdict: MachineStatus, slot: int) -> tuple[tuple[int, ...], bool]:
+    """The changes that count towards flapping after this verdict, and whether the machine flaps."""
+    moved = known.verdict is not None and known.verdict is not verdict and known.basis is not Basis.SENDER
+    if moved and MachineStatus.UNKNOWN not in (known.verdict, verdict):
+        changes = changed(known.changes, slot)
+    elif known.changes:
+        changes = still_counted(known.changes, slot)
+    else:
+        return (), False
+    return changes, flaps(known.flapping, changes, slot)
 
 
 def _grown(known: Known, timing: Timing, now: Instant) -> Known:

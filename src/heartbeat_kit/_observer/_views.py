@@ -11,7 +11,7 @@ from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, Obse
 from heartbeat_kit._observer._known import Known, Memory
 from heartbeat_kit._observer._rivals import conflict_sentence
 from heartbeat_kit._observer._timing import Timing
-from heartbeat_kit._observer._verdict import deadlines
+from heartbeat_kit._observer._verdict import deadlines, never_seen
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry
 
@@ -61,6 +61,8 @@ def machine_state(
     }
     began = memory.wall(since.get(status, known.silence_ms)) if entry is None else entry.since_ms
     deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
+    if known.held:
+        deadline = max(offline_ms, warning_ms + timing.hold_ms)
     warning_since = None
     if status in _SILENT and not left:
         warning_since = began if status is MachineStatus.WARNING else began - (offline_ms - warning_ms)
@@ -75,7 +77,7 @@ def machine_state(
         status=status,
         heartbeat=heartbeat,
         basis=known.basis,
-        reason=_reason(known, status, now, timing),
+        reason=_reason(machine_id, known, status, now, timing),
         observer=observer,
         retrieved_at=now.wall_ms,
         age=age,
@@ -91,6 +93,11 @@ def machine_state(
         stale=stale,
         identity_conflict=conflict_sentence(heartbeat, known.rival, known.copies),
         unreadable=known.unreadable,
+        allowance=timing.delay_ms,
+        flapping=known.flapping or (entry is not None and entry.flapping),
+        maintenance=next(
+            (each for each in memory.windows if each.machine_id == machine_id and each.holds_at(now.wall_ms)), None
+        ),
     )
 
 
@@ -104,7 +111,7 @@ def _same_evidence(entry: LedgerEntry, known: Known, status: MachineStatus) -> b
     )
 
 
-def _reason(known: Known, status: MachineStatus, now: Instant, timing: Timing) -> str:
+def _reason(machine_id: str, known: Known, status: MachineStatus, now: Instant, timing: Timing) -> str:
     """The first of these that holds says most."""
     heartbeat = known.heartbeat
     future = heartbeat is not None and heartbeat.last_heartbeat_ms - now.wall_ms >= timing.timeout_for(
@@ -112,6 +119,8 @@ def _reason(known: Known, status: MachineStatus, now: Instant, timing: Timing) -
     )
     cases = (
         ("left", heartbeat is not None and heartbeat.left_at_ms is not None),
+        ("expected", never_seen(known) and machine_id in timing.expected and known.unreadable is None),
+        ("fleet_silent", known.held),
         ("unreadable", known.unreadable is not None),
         ("absent", known.absent),
         ("never_seen", heartbeat is None),

@@ -14,7 +14,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from heartbeat_kit import HeartbeatService, Transition, to_wire
+from heartbeat_kit import CascadeDetected, FleetSilent, HeartbeatService, Transition, to_wire
 from heartbeat_kit.cli._opening import opened
 from heartbeat_kit.cli._signals import StopSignals
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidMetadataError
@@ -82,7 +82,7 @@ class _Announcer:
         self._signals = signals
         self.broken: BrokenPipeError | None = None
 
-    def __call__(self, event: Transition) -> None:
+    def __call__(self, event: Transition | CascadeDetected | FleetSilent) -> None:
         if self.broken is None:
             try:
                 _put(json.dumps(to_wire(event), ensure_ascii=False))

@@ -190,8 +190,8 @@ def _listen(machine: _Machine, output: IO[str]) -> None:
         for line in output:
             try:
                 event = json.loads(line)
-                machine.events.append({"id": event["id"], "machineId": event["machineId"], **event})
-            except (ValueError, TypeError, KeyError):
+                machine.events.append({"id": event["id"], "machineId": event.get("machineId", "the fleet"), **event})
+            except (ValueError, TypeError, KeyError, AttributeError):
                 machine.noise.append(line.rstrip())
 
 

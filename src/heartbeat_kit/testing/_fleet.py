@@ -13,6 +13,7 @@ from typing import Self
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._events import Transition
+from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._status import MachineStatus
@@ -239,8 +240,9 @@ class Fleet:
             f"{self.elapsed:g} s>"
         )
 
-    def _note(self, event: Transition) -> None:
-        self._timelines.setdefault(event.machine_id, []).append((self.elapsed, event.after))
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Transition):
+            self._timelines.setdefault(event.machine_id, []).append((self.elapsed, event.after))
 
     def _member(self, machine_id: str) -> Member:
         name = normalize_machine_id(machine_id)

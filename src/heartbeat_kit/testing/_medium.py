@@ -81,7 +81,7 @@ class Medium:
 
 
 class _View(KeepsLedger):
-    """One machine's handle of the medium. Offers `SharedLedger` and `EventLog`, on the ledger it was given."""
+    """One machine's handle of the medium. Offers the abilities of `KeepsLedger`, on the ledger it was given."""
 
     def __init__(self, medium: Medium, machine_id: str, ledger: MemoryStorage) -> None:
         self._medium = medium

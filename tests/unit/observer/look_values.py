@@ -1,12 +1,13 @@
 """A pretended observer for the pure core: it keeps the memory and the ledger between looks, as the shell does."""
 
+import attrs
 from core_values import START, beat
 
-from heartbeat_kit import Instant
+from heartbeat_kit import Instant, Transition
 from heartbeat_kit._observer import Memory, Timing, look
 from heartbeat_kit.storage import Snapshot
 
-__all__ = ["LOCAL", "REMOTE", "SLOW", "START", "Observer", "at", "beat"]
+__all__ = ["HEARD", "LOCAL", "REMOTE", "SLOW", "START", "Observer", "at", "beat"]
 
 T = 120_000
 LOCAL = Timing(heartbeat_ms=30_000, timeout_ms=T, hold_ms=900_000)
@@ -15,11 +16,19 @@ REMOTE = Timing(heartbeat_ms=30_000, timeout_ms=T, hold_ms=900_000, shared_clock
 """Other hosts' clocks, a coherent medium without delay."""
 SLOW = Timing(heartbeat_ms=30_000, timeout_ms=T, hold_ms=900_000, delay_ms=60_000, shared_clock=False, coherent=False)
 """A synced folder."""
+HEARD = attrs.evolve(SLOW, hold_ms=0)
+"""A synced folder whose silence is believed at once."""
 
 
 def at(seconds, wall=None):
     """The instant `seconds` after the start, with both clocks in step unless `wall` says otherwise."""
     return Instant(START + round(1000 * (seconds if wall is None else wall)), round(1000 * seconds))
+
+
+def _short(event):
+    if isinstance(event, Transition):
+        return (event.machine_id, str(event.after), str(event.reason))
+    return (type(event).__name__, *event.machine_ids)
 
 
 class Observer:
@@ -34,7 +43,7 @@ class Observer:
     def look(
         self, seconds, *beats, wall=None, took=0.0, commit=True, unreadable=None, conflicts=None, server=None, **more
     ):
-        """One look; returns the events it announced as ``(id, after, reason)``."""
+        """One look; returns its events as ``(id, after, reason)``, those of the fleet as ``(kind, *ids)``."""
         started = at(seconds, wall)
         self.last = look(
             self.memory,
@@ -63,7 +72,7 @@ class Observer:
                 self.ledger[move.entry.machine_id] = move.entry
                 made.append(move.transition)
         self.events += made
-        return [(found.machine_id, str(found.after), str(found.reason)) for found in made]
+        return [_short(event) for event in made]
 
     def verdict(self, machine_id="web-1"):
         """What it believes of a machine."""

@@ -167,6 +167,7 @@ def test_a_removal_is_a_tombstone_with_the_last_evidence():
         episode=None,
         incarnation=1,
         seq=4,
+        announced_ms=START + 300_000,
     )
     assert (found.transition.before, found.transition.after) == (ONLINE, UNKNOWN)
     older_copy = announcer().removed("web-1", known(ONLINE, seq=2), entry(ONLINE, seq=3))

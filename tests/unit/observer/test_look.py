@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from look_values import LOCAL, REMOTE, SLOW, START, Observer, beat
+from look_values import HEARD, LOCAL, REMOTE, SLOW, START, Observer, beat
 
 from heartbeat_kit import MachineStatus
 from heartbeat_kit._observer import Memory
@@ -178,11 +178,11 @@ class TestUnreadable:
         observer.look(10, beat(seq=2))
         again = observer.restarted()
         for seconds in range(20, 400, 20):
-            again.look(seconds, unreadable={"web-1": "cut"})
+            again.look(seconds, beat("b", seq=seconds), unreadable={"web-1": "cut"})
         assert again.verdict() == "unknown"
         for seconds in range(401, 400 + looks):
-            assert again.look(seconds) == []
-        assert again.look(405) == [("web-1", "offline", "silent")]
+            assert again.look(seconds, beat("b", seq=seconds)) == []
+        assert again.look(405, beat("b", seq=405)) == [("web-1", "offline", "silent")]
         assert again.look(410) == [("web-1", "unknown", "removed")]
 
     def test_nothing_is_said_of_one_the_ledger_has_forgotten_too(self):
@@ -347,7 +347,7 @@ class TestRemoved:
 
     def test_on_a_synced_folder_a_record_that_is_gone_is_late(self):
         """It ages as if it were there; offline and still absent, it is forgotten."""
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat())
         observer.look(10, beat(seq=2))
         assert observer.look(20) == []
@@ -368,7 +368,7 @@ class TestRemoved:
         assert not observer.memory.known["web-1"].absent
 
     def test_offline_first_and_gone_later_is_forgotten_after_two_looks(self):
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat())
         observer.look(10, beat(seq=2))
         for seconds in range(60, 400, 60):
@@ -378,7 +378,7 @@ class TestRemoved:
         assert observer.look(410) == [("web-1", "unknown", "removed")]
 
     def test_after_a_restart_an_absent_machine_ages_from_then(self):
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat())
         observer.look(10, beat(seq=2))
         again = observer.restarted()
@@ -474,7 +474,7 @@ class TestRemoved:
 class TestSlowMedium:
     def test_silence_counts_only_while_somebody_looks(self):
         """A look after a long pause counts one timeout of it, which on this medium is no verdict."""
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat())
         observer.look(10, beat(seq=2))
         assert observer.look(5_000, beat(seq=2)) == []
@@ -484,7 +484,7 @@ class TestSlowMedium:
 
     def test_nor_does_a_long_pause_count_for_a_machine_that_is_not_due(self):
         """The same object, before its deadline: it is passed over unless somebody thinks of the pause."""
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat())
         record = beat(seq=2)
         observer.look(9, record)
@@ -520,7 +520,7 @@ class TestSlowMedium:
         assert again.verdict() == "online"
 
     def test_the_promise_of_the_machine_counts(self):
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         observer.look(0, beat(interval=60_000))
         observer.look(10, beat(seq=2, interval=60_000))
         seen = {}

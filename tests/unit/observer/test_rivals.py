@@ -53,15 +53,15 @@ def test_copies_are_a_conflict_too():
 
 
 def test_a_look_reports_the_conflict_until_it_is_over():
-    """Patience is two timeouts (and the medium's delay): 240 s here."""
+    """Patience is two timeouts, the medium's delay and the hold: 1,140 s here. Two may beat in step for long."""
     observer = Observer(LOCAL)
     for seq, host in enumerate("abab"):
         observer.look(10 * seq, beat(seq=seq, at=0, host=host))
         assert ("web-1" in observer.memory.contested) is (seq >= 2)
     assert "hosts 'b' and 'a'" in observer.memory.contested["web-1"]
-    observer.look(270, beat(seq=9, at=0, host="b"))
+    observer.look(1_170, beat(seq=9, at=0, host="b"))
     assert "web-1" in observer.memory.contested
-    observer.look(271, beat(seq=10, at=0, host="b"))
+    observer.look(1_171, beat(seq=10, at=0, host="b"))
     assert observer.memory.contested == {}
 
 
@@ -69,7 +69,7 @@ def test_a_slow_medium_makes_the_conflict_last_longer():
     observer = Observer(SLOW)
     for seq, host in enumerate("aba"):
         observer.look(10 * seq, beat(seq=seq, at=0, host=host))
-    observer.look(320, beat(seq=9, at=0, host="a"))
+    observer.look(1_220, beat(seq=9, at=0, host="a"))
     assert "web-1" in observer.memory.contested
-    observer.look(321, beat(seq=10, at=0, host="a"))
+    observer.look(1_221, beat(seq=10, at=0, host="a"))
     assert observer.memory.contested == {}

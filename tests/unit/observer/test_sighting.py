@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from look_values import LOCAL, REMOTE, SLOW, START, Observer, at, beat
+from look_values import HEARD, LOCAL, REMOTE, SLOW, START, Observer, at, beat
 
 from heartbeat_kit import MachineStatus, Reason
 from heartbeat_kit._events import Basis
@@ -154,7 +154,7 @@ class TestInALook:
         assert observer.look(30, beat(seq=2, at=START - 10**9)) == [("web-1", "online", "first_seen")]
 
     def test_or_when_it_was_silent_for_the_whole_deadline(self):
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         for seconds in range(0, 300, 60):
             assert observer.look(seconds, beat()) == []
         assert observer.look(299.999, beat()) == []
@@ -163,7 +163,7 @@ class TestInALook:
 
     def test_whom_a_stamp_shows_offline_is_watched_as_patiently_as_anybody(self):
         """Time in which nobody looked does not count for more because a sender's clock is behind."""
-        observer = Observer(SLOW)
+        observer = Observer(HEARD)
         old = beat(at=START - 10**9)
         observer.look(0, old)
         assert observer.verdict() == "offline"
@@ -172,7 +172,7 @@ class TestInALook:
         assert observer.look(5_179.999, old) == []
         assert observer.look(5_180, old) == [("web-1", "offline", "silent")]
 
-    @pytest.mark.parametrize("timing", [REMOTE, SLOW], ids=["remote", "slow"])
+    @pytest.mark.parametrize("timing", [REMOTE, HEARD], ids=["remote", "slow"])
     def test_nor_is_it_announced_in_a_stalled_look_or_while_settling(self, timing):
         observer = Observer(timing)
         old = beat(at=START - 10**9)
@@ -204,7 +204,7 @@ class TestInALook:
         assert observer.look(169.999, beat(seq=2)) == []
         assert observer.look(170, beat(seq=2)) == [("web-1", "warning", "silent")]
 
-    @pytest.mark.parametrize("timing", [LOCAL, REMOTE, SLOW], ids=["local", "remote", "slow"])
+    @pytest.mark.parametrize("timing", [LOCAL, REMOTE, HEARD], ids=["local", "remote", "slow"])
     @pytest.mark.parametrize("stop", [150, 210, 250, 500])
     @pytest.mark.parametrize("pause", [1, 60, 10_000])
     def test_a_restart_of_the_observer_repeats_nothing_and_brings_nobody_back(self, timing, stop, pause):

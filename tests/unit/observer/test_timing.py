@@ -20,6 +20,10 @@ def test_everything_comes_from_the_configuration():
         confirm_offline=2,
         confirm_online=3,
         silence_hold=timedelta(seconds=7),
+        check_interval=timedelta(seconds=2),
+        cascade_threshold=5,
+        cascade_window=timedelta(seconds=9),
+        expected=["Web-1"],
     )
     assert Timing.of(config, traits()) == Timing(
         heartbeat_ms=1_000,
@@ -30,6 +34,10 @@ def test_everything_comes_from_the_configuration():
         confirm_online=3,
         shared_clock=True,
         coherent=True,
+        slot_ms=2_000,
+        cascade_threshold=5,
+        cascade_ms=9_000,
+        expected=frozenset({"web-1"}),
     )
 
 

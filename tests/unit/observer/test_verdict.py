@@ -7,7 +7,7 @@ from look_values import LOCAL, REMOTE, SLOW, START, Observer, at, beat
 from heartbeat_kit import MachineStatus
 from heartbeat_kit._events import Basis
 from heartbeat_kit._observer._known import NEVER, Known
-from heartbeat_kit._observer._verdict import deadlines, judge, shown
+from heartbeat_kit._observer._verdict import deadlines, evidence_of, judge
 
 ONLINE, WARNING, OFFLINE, UNKNOWN = (MachineStatus(name) for name in ("online", "warning", "offline", "unknown"))
 
@@ -36,12 +36,12 @@ def test_deadlines_follow_the_promise():
     ("seconds", "status"), [(0, ONLINE), (119.999, ONLINE), (120, WARNING), (239.999, WARNING), (240, OFFLINE)]
 )
 def test_bands_are_half_open(seconds, status):
-    assert shown(known(), LOCAL, at(seconds)) is status
-    assert shown(known(), SLOW, at(seconds + 60)) is status
+    assert evidence_of(known(), LOCAL, at(seconds))[0] is status
+    assert evidence_of(known(), SLOW, at(seconds + 60))[0] is status
 
 
 def test_a_goodbye_is_offline_at_once():
-    assert shown(known(beat(left_at=START)), LOCAL, at(0)) is OFFLINE
+    assert evidence_of(known(beat(left_at=START)), LOCAL, at(0))[0] is OFFLINE
 
 
 class TestUnreadable:
@@ -52,10 +52,10 @@ class TestUnreadable:
         [(119.999, ONLINE), (120, UNKNOWN), (240, UNKNOWN), (240 + 899.999, UNKNOWN), (240 + 900, OFFLINE)],
     )
     def test_a_record_that_cannot_be_read_is_held(self, seconds, status):
-        assert shown(known(unreadable="cut"), LOCAL, at(seconds)) is status
+        assert evidence_of(known(unreadable="cut"), LOCAL, at(seconds))[0] is status
 
     def test_whom_we_called_offline_stays_offline(self):
-        assert shown(known(unreadable="cut", verdict=OFFLINE), LOCAL, at(300)) is OFFLINE
+        assert evidence_of(known(unreadable="cut", verdict=OFFLINE), LOCAL, at(300))[0] is OFFLINE
 
     def test_a_machine_never_read_and_never_announced_stays_unknown(self):
         """It may beat in a format of tomorrow; no silence of ours tells."""
@@ -85,20 +85,20 @@ class TestSender:
     )
     def test_the_stamp_is_shown(self, stamped, status):
         found = known(beat(at=START - round(1000 * stamped)), Basis.SENDER)
-        assert shown(found, REMOTE, at(0)) is status
+        assert evidence_of(found, REMOTE, at(0))[0] is status
 
     @pytest.mark.parametrize(
         ("stamped", "status"),
         [(-120, UNKNOWN), (-1, ONLINE), (30, ONLINE), (60, ONLINE), (179.999, ONLINE), (180, WARNING), (300, OFFLINE)],
     )
     def test_the_mediums_delay_is_allowed_for(self, stamped, status):
-        assert shown(known(beat(at=START - round(1000 * stamped)), Basis.SENDER), SLOW, at(0)) is status
+        assert evidence_of(known(beat(at=START - round(1000 * stamped)), Basis.SENDER), SLOW, at(0))[0] is status
 
     def test_an_absent_record_keeps_what_was_held(self):
         gone = known(basis=Basis.SENDER, absent=True)
-        assert shown(gone, SLOW, at(200)) is UNKNOWN
-        assert shown(attrs.evolve(gone, verdict=WARNING), SLOW, at(200)) is WARNING
-        assert shown(attrs.evolve(gone, heartbeat=None, verdict=WARNING), SLOW, at(200)) is WARNING
+        assert evidence_of(gone, SLOW, at(200))[0] is UNKNOWN
+        assert evidence_of(attrs.evolve(gone, verdict=WARNING), SLOW, at(200))[0] is WARNING
+        assert evidence_of(attrs.evolve(gone, heartbeat=None, verdict=WARNING), SLOW, at(200))[0] is WARNING
 
     @pytest.mark.parametrize("basis", [Basis.STAMP, Basis.LEDGER])
     def test_another_basis_stays_what_it_is(self, basis):

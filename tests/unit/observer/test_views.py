@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from look_values import LOCAL, REMOTE, SLOW, START, Observer, at, beat
+from look_values import HEARD, LOCAL, REMOTE, SLOW, START, Observer, at, beat
 
 from heartbeat_kit import Basis, ObserverHealth, ObserverState
 from heartbeat_kit._observer import fleet_state
@@ -147,7 +147,7 @@ def test_unreadable_and_absent_and_never_seen():
 
 
 def test_one_known_only_from_the_ledger_keeps_the_ledgers_dates():
-    observer = Observer(SLOW)
+    observer = Observer(HEARD)
     observer.look(0, beat())
     observer.look(10, beat(seq=2))
     for seconds in range(60, 400, 60):

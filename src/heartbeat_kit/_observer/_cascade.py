@@ -1,0 +1,89 @@
+"""A cascade: more machines than a threshold went offline within a short window.
+
+Owns the rule. It is read off the ledger, so it holds across restarts and processes: what is announced offline now,
+with what was within the window before; machines in maintenance and goodbyes aside. One event a window, however many
+machines follow. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from heartbeat_kit._events import Reason, event_id
+from heartbeat_kit._fleet_events import CascadeDetected
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Move
+
+__all__ = ["CASCADE_KEY", "cascade"]
+
+CASCADE_KEY = "*cascade"
+"""The ledger's key for the cascade announced last."""
+
+
+def cascade(
+    ledger: Mapping[str, LedgerEntry],
+    moves: Sequence[Move],
+    timing: Timing,
+    now_ms: int,
+    *,
+    observer: str,
+    owner: str,
+) -> Move | None:
+    """The move that announces a cascade, if the `moves` of this look complete one.
+
+    Args:
+        ledger: What was announced before.
+        moves: What this look announces.
+        timing: The threshold and the window.
+        now_ms: Wall clock of the look.
+        observer: Who signs.
+        owner: Who delivers.
+    """
+    falling = {move.entry.machine_id: move.entry for move in moves if _counts(move.entry)}
+    if not falling:
+        return None
+    before = ledger.get(CASCADE_KEY)
+    if before is not None and before.since_ms > now_ms - timing.cascade_ms:
+        return None
+    moved = {move.entry.machine_id for move in moves}
+    fallen = [
+        *falling.values(),
+        *(
+            entry
+            for name, entry in ledger.items()
+            if name not in moved and _counts(entry) and _announced(entry) > now_ms - timing.cascade_ms
+        ),
+    ]
+    if len(fallen) <= timing.cascade_threshold:
+        return None
+    name = event_id("cascade", *sorted(entry.event_id for entry in fallen))
+    return Move(
+        expected=None if before is None else before.event_id,
+        entry=LedgerEntry(
+            machine_id=CASCADE_KEY,
+            status=MachineStatus.OFFLINE,
+            event_id=name,
+            reason=Reason.SILENT,
+            since_ms=now_ms,
+        ),
+        transition=CascadeDetected(
+            id=name,
+            observer=observer,
+            machine_ids=tuple(sorted(entry.machine_id for entry in fallen)),
+            began_at=min(entry.since_ms for entry in fallen),
+            detected_at=now_ms,
+            threshold=timing.cascade_threshold,
+            window=timing.cascade_ms,
+        ),
+        owner=owner,
+    )
+
+
+def _announced(entry: LedgerEntry) -> int:
+    return entry.since_ms if entry.announced_ms is None else entry.announced_ms
+
+
+def _counts(entry: LedgerEntry) -> bool:
+    silent = entry.status is MachineStatus.OFFLINE and entry.reason is Reason.SILENT
+    return silent and not entry.suppressed and not entry.machine_id.startswith("*")

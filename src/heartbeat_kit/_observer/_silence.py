@@ -1,0 +1,120 @@
+"""Everybody silent at once on a medium that delays: more likely the medium stands still than that everybody died.
+
+Owns the watermark (the newest rise of anybody else) and what its age means. A machine is called silent only while
+somebody else is heard; if nobody is, it reads unknown until `Timing.hold_ms` has passed, so that the death of an only
+peer is found too. Where a medium delays nobody (one file system, one server) none of this applies: there the
+observer's own write and read prove the medium. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heartbeat_kit._events import Reason, event_id
+from heartbeat_kit._fleet_events import FleetSilent
+from heartbeat_kit._observer._known import NEVER, Known, Watermark
+from heartbeat_kit._observer._timing import Timing
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import LedgerEntry, Move
+
+__all__ = ["SILENCE_KEY", "Silence", "medium_silent", "resumed"]
+
+SILENCE_KEY = "*silence"
+"""The ledger's key for the fleet silence announced last."""
+
+
+def patience_ms(timing: Timing, interval_ms: int) -> int:
+    """How long nobody may be heard: ``1.5 × interval + delay``.
+
+    >>> patience_ms(Timing(heartbeat_ms=30_000, timeout_ms=120_000, delay_ms=60_000), 30_000)
+    105000
+    """
+    return 3 * max(timing.heartbeat_ms, interval_ms) // 2 + timing.delay_ms
+
+
+def medium_silent(machine_id: str, interval_ms: int, watermark: Watermark, timing: Timing, now_ms: int) -> bool:
+    """Whether nobody but this machine was heard lately, so that its own silence proves nothing yet."""
+    if not timing.delay_ms or not timing.hold_ms:
+        return False
+    return now_ms - watermark.of_others(machine_id) > patience_ms(timing, interval_ms)
+
+
+def resumed(watermark: Watermark, timing: Timing, last_look_ms: int) -> bool:
+    """Whether a rise now ends a silence of the medium: at the look before, nobody had been heard for too long.
+
+    Looks far apart (on demand) are no silence: nobody listened.
+    """
+    return timing.delay_ms > 0 and last_look_ms - watermark.newest_ms > patience_ms(timing, timing.heartbeat_ms)
+
+
+class Silence(NamedTuple):
+    """A fleet silence that lasts.
+
+    Attributes:
+        id: Its id.
+        since_ms: Monotonic time of the look that noticed it.
+        held: The machines whose deadline had passed then, sorted.
+        believed_ms: Monotonic time at which the silence of the first of them is believed.
+    """
+
+    id: str
+    since_ms: int
+    held: tuple[str, ...]
+    believed_ms: int
+
+    @classmethod
+    def of(cls, held: dict[str, int], known: dict[str, Known], timing: Timing, now_ms: int) -> Silence:
+        """Name a silence by the newest records of everybody: it lasts as long as they do, across restarts too.
+
+        Args:
+            held: The machines it holds back, with the monotonic time of their warning.
+            known: Everybody but the observer.
+            timing: The numbers in force.
+            now_ms: Monotonic time of the look.
+        """
+        records = [
+            (name, *each.heartbeat.order)
+            for name, each in sorted(known.items())
+            if each.heartbeat is not None and each.heartbeat.left_at_ms is None
+        ]
+        return cls(
+            id=event_id("fleet_silent", *(part for record in records for part in record)),
+            since_ms=now_ms,
+            held=tuple(sorted(held)),
+            believed_ms=min(held.values(), default=now_ms) + timing.hold_ms,
+        )
+
+    def move(
+        self, ledger_entry: LedgerEntry | None, *, watermark: Watermark, observer: str, owner: str, offset_ms: int
+    ) -> Move | None:
+        """What announces it, or ``None`` if the ledger knows it.
+
+        Args:
+            ledger_entry: The ledger's entry under `SILENCE_KEY`.
+            watermark: When anybody was heard last.
+            observer: Who signs.
+            owner: Who delivers.
+            offset_ms: Wall minus monotonic.
+        """
+        if ledger_entry is not None and ledger_entry.event_id == self.id:
+            return None
+        heard = watermark.rose_ms
+        return Move(
+            expected=None if ledger_entry is None else ledger_entry.event_id,
+            entry=LedgerEntry(
+                machine_id=SILENCE_KEY,
+                status=MachineStatus.UNKNOWN,
+                event_id=self.id,
+                reason=Reason.SILENT,
+                since_ms=self.since_ms + offset_ms,
+            ),
+            transition=FleetSilent(
+                id=self.id,
+                observer=observer,
+                machine_ids=self.held,
+                last_heard=None if heard == -NEVER else heard + offset_ms,
+                detected_at=self.since_ms + offset_ms,
+                believed_at=self.believed_ms + offset_ms,
+            ),
+            owner=owner,
+        )

@@ -1,0 +1,152 @@
+"""How a trace is written: JSON lines, a header and then one a look, so that it can be written by appending.
+
+Owns the format and its schema version. A look's line says only what changed; a quiet one is ``{"t":30000}``::
+
+    t   monotonic ms since the look before began (of the first look: the clock itself)
+    w   how far the wall clock moved more than that (left out when 0; of the first look: wall minus monotonic)
+    d   monotonic ms the look took                      l   late_ms
+    e   how far the wall clock moved more than that     b   1: blind since the look before
+    s   the storage's own clock minus the wall clock    q   1: a question, no check
+    g   [machine, …] whose record is gone
+    u   {machine: reason, or null when it can be read again}
+    r   {machine: [age, seq]} or {machine: [age, seq, incarnation, interval, first seen, left at or null]}
+
+``age`` is the wall clock at the start of the look minus the sender's stamp. The short form of a record says that all
+the rest is as it was in the record of that machine before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+from heartbeat_kit._clock import Instant
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit.errors import HeartbeatKitError, StorageUnavailableError
+from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
+from heartbeat_kit.storage._files import replace_file
+
+__all__ = [
+    "FORMAT",
+    "HEADER",
+    "ORIGIN",
+    "SCHEMA_VERSION",
+    "DamagedTraceError",
+    "LookEncoder",
+    "encode_header",
+    "rest_of",
+    "save_trace",
+]
+
+SCHEMA_VERSION: Final = 1
+FORMAT: Final = "heartbeat-kit trace"
+ORIGIN: Final = Instant(0, 0)
+HEADER: Final = (
+    "format",
+    "schemaVersion",
+    "observer",
+    "sharedClock",
+    "coherent",
+    "propagationDelay",
+    "heartbeatInterval",
+    "offlineTimeout",
+    "checkInterval",
+)
+
+
+class DamagedTraceError(HeartbeatKitError, ValueError):
+    """A line of a trace file says nothing that can be.
+
+    Attributes:
+        line: Its number; the header is line 1.
+    """
+
+    code = "TRACE_DAMAGED"
+
+    def __init__(self, message: str, *, line: int = 0, machine_id: str | None = None) -> None:
+        super().__init__(message, machine_id=machine_id)
+        self.line = line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.message, self.line, self.machine_id)
+
+
+def _rebuild(message: str, line: int, machine_id: str | None) -> DamagedTraceError:
+    return DamagedTraceError(message, line=line, machine_id=machine_id)
+
+
+def encode_header(facts: ObserverFacts) -> bytes:
+    """The first line."""
+    values = (
+        FORMAT,
+        SCHEMA_VERSION,
+        facts.observer,
+        facts.shared_clock,
+        facts.coherent,
+        facts.propagation_delay_ms,
+        facts.heartbeat_interval_ms,
+        facts.offline_timeout_ms,
+        facts.check_interval_ms,
+    )
+    return _line(dict(zip(HEADER, values, strict=True)))
+
+
+class LookEncoder:
+    """Writes looks as lines, each in terms of the ones before."""
+
+    def __init__(self) -> None:
+        self._last = ORIGIN
+        self._beats: dict[str, Heartbeat] = {}
+
+    def encode(self, look: TraceLook) -> bytes:
+        """The line of the next look."""
+        started, finished = look.started, look.finished
+        passed, took = started.mono_ms - self._last.mono_ms, finished.mono_ms - started.mono_ms
+        said: dict[str, Any] = {"t": passed}
+        numbers = {
+            "w": started.wall_ms - self._last.wall_ms - passed,
+            "d": took,
+            "e": finished.wall_ms - started.wall_ms - took,
+            "l": look.late_ms,
+            "b": int(look.blind),
+            "q": int(look.query),
+        }
+        said |= {key: number for key, number in numbers.items() if number}
+        if look.server_ms is not None:
+            said["s"] = look.server_ms - started.wall_ms
+        if look.records:
+            said["r"] = {beat.machine_id: self._record(beat, started.wall_ms) for beat in look.records}
+        if look.gone:
+            said["g"] = look.gone
+        if look.unreadable:
+            said["u"] = dict(look.unreadable)
+        self._last = started
+        return _line(said)
+
+    def _record(self, beat: Heartbeat, wall_ms: int) -> list[int | None]:
+        before = self._beats.get(beat.machine_id)
+        self._beats[beat.machine_id] = beat
+        short = [wall_ms - beat.last_heartbeat_ms, beat.seq]
+        if before is not None and rest_of(before) == rest_of(beat):
+            return [*short]
+        return [*short, *rest_of(beat)]
+
+
+def rest_of(beat: Heartbeat) -> tuple[int, int, int, int | None]:
+    """What a short record leaves out when it is as in the record before: incarnation, interval, first seen, left at."""
+    return beat.incarnation, beat.interval_ms, beat.first_seen_ms, beat.left_at_ms
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def save_trace(trace: Trace, path: str | os.PathLike[str]) -> None:
+    """See `Trace.save`."""
+    encoder = LookEncoder()
+    data = b"".join([encode_header(trace.facts), *map(encoder.encode, trace.looks)])
+    try:
+        replace_file(os.path.abspath(path), data, durable=False)
+    except OSError as error:
+        raise StorageUnavailableError(f"the trace cannot be written to {os.fspath(path)}: {error}") from error
