@@ -7,11 +7,18 @@ author = "The heartbeat_kit developers"
 copyright = author
 release = version = installed_version("heartbeat-kit")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+# Notebooks are stored without outputs: each build runs them in a folder of its own and fails if a cell does.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_timeout = 300  # seconds a cell
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 # Docstrings write names in single backticks.
 default_role = "py:obj"

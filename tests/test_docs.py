@@ -10,7 +10,7 @@ from sybil import Document
 from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
-from heartbeat_kit import errors, open_storage, storage, testing
+from heartbeat_kit import errors, lab, open_storage, storage, testing
 from heartbeat_kit._explain import _REASONS
 from heartbeat_kit.cli._parser import make_parser
 
@@ -85,7 +85,7 @@ def test_the_pages_run_on_one_worker_each(request):
     assert "--dist=loadfile" in request.config.getini("addopts")
 
 
-@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, errors], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, errors, lab], ids=lambda module: module.__name__)
 def test_every_public_name_is_in_the_reference(module):
     reference = "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
     documented = set(re.findall(r"\.\. auto\w+:: (heartbeat_kit[\w.]*)", reference))

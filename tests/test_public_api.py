@@ -2,16 +2,19 @@
 
 import heartbeat_kit
 import heartbeat_kit.errors
+import heartbeat_kit.lab
 import heartbeat_kit.storage
 import heartbeat_kit.testing
 
 PUBLIC = [
     "Basis",
+    "CascadeBrake",
     "CascadeDetected",
     "CheckReport",
     "Clock",
     "DEFAULT_HEARTBEAT_INTERVAL",
     "DEFAULT_OFFLINE_TIMEOUT",
+    "Event",
     "FleetSilent",
     "FleetState",
     "Heartbeat",
@@ -51,7 +54,7 @@ def test_the_package_exports_exactly_its_promise():
 
 
 def test_every_listed_name_of_the_other_public_modules_exists():
-    for module in (heartbeat_kit.errors, heartbeat_kit.storage, heartbeat_kit.testing):
+    for module in (heartbeat_kit.errors, heartbeat_kit.storage, heartbeat_kit.testing, heartbeat_kit.lab):
         assert all(hasattr(module, name) for name in module.__all__), module
 
 
@@ -104,6 +107,7 @@ def test_error_codes_are_stable_and_each_belongs_to_one_class():
         "InvalidConfigurationError": "INVALID_CONFIGURATION",
         "MissingDependencyError": "MISSING_DEPENDENCY",
         "UnknownMachineError": "UNKNOWN_MACHINE",
+        "DamagedTraceError": "TRACE_DAMAGED",
         "StorageError": "STORAGE_ERROR",
         "StorageUnavailableError": "STORAGE_UNAVAILABLE",
         "StorageCorruptError": "STORAGE_CORRUPT",

@@ -1,7 +1,7 @@
 """Know which of your machines are alive, and act exactly once when that changes.
 
 Values: `HeartbeatConfig`, `Heartbeat`, `MachineState`, `FleetState`, `CheckReport` and their parts.
-Events: `Transition`, and about the fleet as a whole `CascadeDetected` and `FleetSilent`.
+Events: `Transition`, about the fleet as a whole `CascadeDetected` and `FleetSilent`; `CascadeBrake` after a cascade.
 Functions: `classify`, `normalize_machine_id`, `default_machine_id`, `open_storage`, `to_wire`.
 The service: `HeartbeatService` over a `Storage` (`MemoryStorage`, `JsonFileStorage`, `SharedFolderStorage`, or yours).
 Errors live in `heartbeat_kit.errors`, the test kit in `heartbeat_kit.testing`, the laboratory in `heartbeat_kit.lab`.
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from heartbeat_kit._lazy import load
 
 if TYPE_CHECKING:
+    from heartbeat_kit._brake import CascadeBrake
     from heartbeat_kit._clock import Clock, Instant, SystemClock
     from heartbeat_kit._config import DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_OFFLINE_TIMEOUT, HeartbeatConfig
     from heartbeat_kit._dispatcher import Subscription
     from heartbeat_kit._events import Basis, Reason, Transition
-    from heartbeat_kit._fleet_events import CascadeDetected, FleetSilent
+    from heartbeat_kit._fleet_events import CascadeDetected, Event, FleetSilent
     from heartbeat_kit._heartbeat import Heartbeat
     from heartbeat_kit._identity import default_machine_id, normalize_machine_id
     from heartbeat_kit._maintenance import MaintenanceWindow
@@ -40,9 +41,11 @@ __all__ = [
     "DEFAULT_HEARTBEAT_INTERVAL",
     "DEFAULT_OFFLINE_TIMEOUT",
     "Basis",
+    "CascadeBrake",
     "CascadeDetected",
     "CheckReport",
     "Clock",
+    "Event",
     "FleetSilent",
     "FleetState",
     "Heartbeat",
@@ -78,9 +81,11 @@ _HOMES = {
     "DEFAULT_HEARTBEAT_INTERVAL": "_config",
     "DEFAULT_OFFLINE_TIMEOUT": "_config",
     "Basis": "_events",
+    "CascadeBrake": "_brake",
     "CascadeDetected": "_fleet_events",
     "CheckReport": "_results",
     "Clock": "_clock",
+    "Event": "_fleet_events",
     "FleetSilent": "_fleet_events",
     "FleetState": "_models",
     "Heartbeat": "_heartbeat",

@@ -63,6 +63,11 @@ def explain(state: MachineState) -> str:
         parts.append(f"It has been {state.status} since {to_iso(state.since_ms)}.")
     if state.next_deadline_ms is not None and not state.stale:
         parts.append(f"If it stays silent its status worsens at {to_iso(state.next_deadline_ms)}.")
+    if state.cascade_ms is not None:
+        parts.append(
+            f"It is one of many that went offline together (a cascade, announced at {to_iso(state.cascade_ms)}): more "
+            "likely one cause than many."
+        )
     if state.flapping:
         parts.append("It keeps changing (flapping): its events are marked, and what it settles on is announced.")
     if state.maintenance is not None:

@@ -113,8 +113,14 @@ class MachineState:
     identity_conflict: str | None = None
     unreadable: str | None = None
     allowance_ms: int = field(alias="allowance", default=0)
+    cascade_ms: int | None = field(alias="cascade", default=None)
     flapping: bool = False
     maintenance: MaintenanceWindow | None = None
+
+    @property
+    def cascade(self) -> DateTime | None:
+        """When the cascade it went offline in was announced, UTC; ``None`` if it went alone or is not offline."""
+        return optional_datetime(self.cascade_ms)
 
     @property
     def in_maintenance(self) -> bool:

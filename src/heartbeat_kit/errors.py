@@ -10,6 +10,7 @@ Owns the exception types, their stable codes and how they pickle. Knows nothing 
      ├── InvalidConfigurationError      (ValueError)    INVALID_CONFIGURATION
      ├── MissingDependencyError         (ImportError)   MISSING_DEPENDENCY
      ├── UnknownMachineError            (KeyError)      UNKNOWN_MACHINE
+     ├── DamagedTraceError              (ValueError)    TRACE_DAMAGED
      ├── StorageError
      │    ├── StorageUnavailableError   (OSError)       STORAGE_UNAVAILABLE
      │    ├── StorageCorruptError       (ValueError)    STORAGE_CORRUPT
@@ -35,9 +36,11 @@ Catch the leaf you can act on, or `HeartbeatKitError` for all of them; compare `
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 __all__ = [
+    "DamagedTraceError",
     "HeartbeatCheckError",
     "HeartbeatKitError",
     "HeartbeatRegistrationError",
@@ -80,11 +83,7 @@ class HeartbeatKitError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.machine_id)
-
-
-def _rebuild(cls: type[HeartbeatKitError], message: str, machine_id: str | None) -> HeartbeatKitError:
-    return cls(message, machine_id=machine_id)
+        return partial(type(self), machine_id=self.machine_id), (self.message,)
 
 
 class InvalidMachineIdError(HeartbeatKitError, ValueError):
@@ -127,6 +126,23 @@ class UnknownMachineError(HeartbeatKitError, KeyError):
     """No machine of that id is known here."""
 
     code = "UNKNOWN_MACHINE"
+
+
+class DamagedTraceError(HeartbeatKitError, ValueError):
+    """A line of a trace file of `heartbeat_kit.lab` says nothing that can be.
+
+    Attributes:
+        line: Its number; the header is line 1.
+    """
+
+    code = "TRACE_DAMAGED"
+
+    def __init__(self, message: str, *, line: int = 0, machine_id: str | None = None) -> None:
+        super().__init__(message, machine_id=machine_id)
+        self.line = line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), line=self.line, machine_id=self.machine_id), (self.message,)
 
 
 class StorageError(HeartbeatKitError):

@@ -1,10 +1,14 @@
 """The observer: (what I knew, what the storage holds, an instant) → (what I know, what to announce).
 
 Owns every decision about presence. Pure: it reads no clock, touches no storage, calls nobody. One noun a file:
-`_timing` (the numbers in force), `_known` (memory), `_sighting` (whose clock), `_guard` (when not to judge),
-`_verdict` (what a silence means), `_announce` (what to say), `_rivals` (two hosts under one id), `_look` (one pass),
-`_notes` (what the next run
-must know), `_views` (what people see).
+
+- what goes in: `_timing` (the numbers in force), `_known` (memory), `_sighting` (whose clock), `_jitter` and
+  `_allowance` (how late the medium is);
+- when not to judge: `_guard` (stalls, sleeps, clocks, blindness), `_silence` (of everybody);
+- what is so: `_verdict` (what a silence means), `_rivals` (two hosts under one id), `_flapping`;
+- what is said: `_announce` (changes), `_marks` (flapping and maintenance), `_cascade` (many at once);
+- how it runs: `_pass` (over the machines), `_look` (the whole), `_notes` (what the next run must know), `_views` and
+  `_report` (what people see).
 """
 
 from heartbeat_kit._observer._allowance import Allowance

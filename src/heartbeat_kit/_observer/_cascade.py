@@ -15,7 +15,7 @@ from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Move
 
-__all__ = ["CASCADE_KEY", "cascade"]
+__all__ = ["CASCADE_KEY", "cascade", "fell_in"]
 
 CASCADE_KEY = "*cascade"
 """The ledger's key for the cascade announced last."""
@@ -78,6 +78,14 @@ def cascade(
         ),
         owner=owner,
     )
+
+
+def fell_in(ledger: Mapping[str, LedgerEntry], entry: LedgerEntry, timing: Timing) -> int | None:
+    """When the last cascade was announced (wall clock), if a machine with this `entry` fell in it or right after."""
+    last = ledger.get(CASCADE_KEY)
+    if last is None or not _counts(entry) or abs(_announced(entry) - last.since_ms) >= timing.cascade_ms:
+        return None
+    return last.since_ms
 
 
 def _announced(entry: LedgerEntry) -> int:

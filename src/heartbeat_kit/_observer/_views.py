@@ -8,6 +8,7 @@ from __future__ import annotations
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis, Reason
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState
+from heartbeat_kit._observer._cascade import fell_in
 from heartbeat_kit._observer._known import Known, Memory
 from heartbeat_kit._observer._rivals import conflict_sentence
 from heartbeat_kit._observer._timing import Timing
@@ -94,6 +95,7 @@ def machine_state(
         identity_conflict=conflict_sentence(heartbeat, known.rival, known.copies),
         unreadable=known.unreadable,
         allowance=timing.delay_ms,
+        cascade=None if entry is None else fell_in(memory.ledger, entry, timing),
         flapping=known.flapping or (entry is not None and entry.flapping),
         maintenance=next(
             (each for each in memory.windows if each.machine_id == machine_id and each.holds_at(now.wall_ms)), None

@@ -49,14 +49,12 @@ if TYPE_CHECKING:
     from heartbeat_kit.lab._simulate import simulate
     from heartbeat_kit.lab._sweep import Sweep, SweepRow, sweep
     from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
-    from heartbeat_kit.lab._trace_text import DamagedTraceError
 
 __all__ = [
     "ArrivalTimeout",
     "ChenFreshness",
     "Comparison",
     "Crash",
-    "DamagedTraceError",
     "Detector",
     "DetectorRun",
     "DiskFull",
@@ -170,7 +168,6 @@ _MODULES = {
         "Trace",
         "TraceLook",
     ),
-    "_trace_text": ("DamagedTraceError",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -27,21 +27,9 @@ class LabClock(FakeClock):
         return self._timeline.now_ms
 
     def fall_asleep(self) -> None:
-        """Stop the monotonic clock and the loops of this host; the wall clock goes on."""
-        host = self._host
-        if host.asleep_since is None:
-            host.asleep_since = self._timeline.now_ms
-            for loop in tuple(host.loops):
-                loop.version += 1  # no plan on the heap counts while it sleeps
+        """Stop the monotonic clock and the loops of this host; its wall clock and all other hosts go on."""
+        self._timeline.fall_asleep(self._host)
 
     def wake_up(self) -> None:
         """Let them go on; what was due in 10 s is due in 10 s."""
-        host = self._host
-        if host.asleep_since is None:
-            return
-        slept_ms = self._timeline.now_ms - host.asleep_since
-        host.slept_ms += slept_ms
-        host.asleep_since = None
-        for loop in tuple(host.loops):
-            if loop.due_ms is not None:
-                self._timeline.plan(loop, loop.due_ms + slept_ms)
+        self._timeline.wake_up(self._host)

@@ -20,7 +20,7 @@ from heartbeat_kit._tables import html_table
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.lab._detectors import Detector
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
-from heartbeat_kit.lab._replay import replay
+from heartbeat_kit.lab._replay import others, replay
 from heartbeat_kit.lab._sweep import setting_of
 from heartbeat_kit.lab._trace import Trace
 
@@ -154,8 +154,8 @@ def compare(
 
     Args:
         trace: What was seen.
-        truth: When each machine was alive, in milliseconds since the first look; machines without an entry are left
-            out.
+        truth: When each machine was alive, in milliseconds since the first look (`Trace.aligned` puts `Run.alive`
+            there). Machines without an entry are left out, and so is the observer.
         detectors: By name, or a list: each is called by its ``repr`` then.
         config: The library's configuration; that of the recording by default.
 
@@ -173,6 +173,7 @@ def compare(
     if not truth:
         raise InvalidConfigurationError("truth is empty: give for each machine the spans in which it was alive")
     config = trace.config if config is None else config
+    alive = others(truth, trace)
     qualities = {f"heartbeat_kit {setting_of(config)}": replay(trace, config, truth=truth).quality}
     named: list[tuple[str, Any]] = (
         [*detectors.items()] if isinstance(detectors, Mapping) else [(repr(each), each) for each in detectors]
@@ -180,6 +181,6 @@ def compare(
     for name, detector in named:
         if name in qualities:
             raise InvalidConfigurationError(f"two detectors are called {name!r}: give them in a mapping, by name")
-        suspected = {machine: spans for machine, spans in run_detector(detector, trace).items() if machine in truth}
-        qualities[name] = assess(alive=truth, suspected=suspected, duration_ms=max(trace.duration_ms, 1))
+        suspected = {machine: spans for machine, spans in run_detector(detector, trace).items() if machine in alive}
+        qualities[name] = assess(alive=alive, suspected=suspected, duration_ms=max(trace.duration_ms, 1))
     return Comparison(qualities=qualities, caption=repr(trace)[1:-1])

@@ -156,8 +156,8 @@ def check_faults(faults: Iterable[Fault], machines: Collection[str], duration_ms
 
     Raises:
         UnknownMachineError: To a machine that is not there.
-        InvalidConfigurationError: What is no fault, begins after the run, ends a life that has ended, or clones
-            a machine by one of the fleet.
+        InvalidConfigurationError: What is no fault, begins after the run, ends a life that has ended, gives a machine
+            two skews, clones a machine by one of the fleet, or lets one host be two clones at once.
     """
     given = tuple(faults)
     for fault in given:
@@ -180,6 +180,8 @@ def check_faults(faults: Iterable[Fault], machines: Collection[str], duration_ms
                 f"{type(fault).__name__} of {fault.machine} at {fault.at_ms / 1000:g} s would never happen: the run "
                 f"ends at {duration_ms / 1000:g} s"
             )
+    _check_skews([fault for fault in given if isinstance(fault, Skew)])
+    _check_clones([fault for fault in given if isinstance(fault, IdentityClone)])
     ending = [fault for fault in given if isinstance(fault, _NOT_ALIVE)]
     for machine in sorted({fault.machine for fault in ending}):
         mine = sorted((fault for fault in ending if fault.machine == machine), key=lambda fault: fault.at_ms)
@@ -190,6 +192,32 @@ def check_faults(faults: Iterable[Fault], machines: Collection[str], duration_ms
                     f"of its {type(first).__name__} at {first.at_ms / 1000:g} s; let one end before the next begins"
                 )
     return given
+
+
+def _check_skews(skews: Sequence[Skew]) -> None:
+    names = [skew.machine for skew in skews]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidConfigurationError(
+            f"{', '.join(twice)} has two skews: give one, or a WallJump for what comes later"
+        )
+
+
+def _check_clones(clones: Sequence[IdentityClone]) -> None:
+    """A host has one identity, and one process at a time: the end of one clone would be the end of the other."""
+    for first, second in pairwise(sorted(clones, key=lambda clone: (clone.machine, clone.at_ms))):
+        if first.machine != second.machine:
+            continue
+        if first.clone_of != second.clone_of:
+            raise InvalidConfigurationError(
+                f"{first.machine} would be a clone of {first.clone_of} and of {second.clone_of}: "
+                "a host beats under one id, give the second clone another name"
+            )
+        if second.at_ms < first.until_ms:
+            raise InvalidConfigurationError(
+                f"IdentityClone {second.machine} at {second.at_ms / 1000:g} s: it beats already, from "
+                f"{first.at_ms / 1000:g} s to {first.until_ms / 1000:g} s; let one end before the next begins, or give "
+                "it another name"
+            )
 
 
 def spans_of(faults: Iterable[Fault], kinds: tuple[type, ...], machine: str, duration_ms: int) -> list[Span]:

@@ -27,14 +27,14 @@ def plot_sweep(sweep: Sweep, ax: Axes | None = None) -> Axes:
         _, ax = plt.subplots()
     rows = [row for row in sweep if row.mistakes_per_week is not None]
     measured = bool(rows) and all(row.measured for row in rows)
-    seconds, mistakes = [row.detection_ms / 1000 for row in rows], [row.mistakes_per_week or 0.0 for row in rows]
-    ax.scatter(seconds, mistakes, clip_on=False, zorder=3)
-    for row, x, y in zip(rows, seconds, mistakes, strict=True):
+    minutes, mistakes = [row.detection_ms / 60_000 for row in rows], [row.mistakes_per_week or 0.0 for row in rows]
+    ax.scatter(minutes, mistakes, clip_on=False, zorder=3)
+    for row, x, y in zip(rows, minutes, mistakes, strict=True):
         # Aslant, because the safe settings all lie side by side at the bottom.
         ax.annotate(row.name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize="small", rotation=40)
-    ax.set_xlabel(f"detection time in seconds ({'measured mean' if measured else 'deadline where no death was seen'})")
+    ax.set_xlabel(f"detection time in minutes ({'measured mean' if measured else 'deadline where no death was seen'})")
     ax.set_ylabel("mistakes a week")
-    ax.set_xlim(0, 1.2 * max(seconds, default=1.0))
+    ax.set_xlim(0, 1.2 * max(minutes, default=1.0))
     ax.set_ylim(0, 1.25 * max([1.0, *mistakes]))
     ax.set_title(sweep.caption, fontsize="small")
     return ax

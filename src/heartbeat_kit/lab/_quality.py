@@ -21,6 +21,7 @@ from pendulum import Duration
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Quality", "Span", "assess", "quality_columns"]
 
@@ -122,20 +123,23 @@ class Quality:
             if not self.deaths
             else f"{self.detections} of {self.deaths} deaths detected"
             + (
-                f" in {_said(self.detection_time_ms)} (p99 {_said(self.detection_time_p99_ms)})"
+                f" in {said(self.detection_time_ms)} (p99 {said(self.detection_time_p99_ms)})"
                 if self.detections
                 else ""
             )
         )
         return (
-            f"<Quality {self.machines} machines, {self.machine_days:.3g} machine-days: {self.mistakes} mistakes "
+            f"<Quality {counted(self.machines, 'machine')}, {self.machine_days:.3g} machine-days: "
+            f"{counted(self.mistakes, 'mistake')} "
             f"({_rate(self.mistakes_per_machine_day)} a machine-day), accuracy {_share(self.query_accuracy)}, {found}, "
-            f"{self.missed} missed, {self.duplicates} duplicates>"
+            f"{self.missed} missed, {counted(self.duplicates, 'duplicate')}>"
         )
 
     def _repr_html_(self) -> str:
         columns, row = quality_columns(self)
-        return html_table(columns, [row], caption=f"{self.machines} machines, {self.machine_days:.3g} machine-days")
+        return html_table(
+            columns, [row], caption=f"{counted(self.machines, 'machine')}, {self.machine_days:.3g} machine-days"
+        )
 
 
 def quality_columns(quality: Quality) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -143,12 +147,12 @@ def quality_columns(quality: Quality) -> tuple[tuple[str, ...], tuple[str, ...]]
     cells = {
         "mistakes": str(quality.mistakes),
         "a machine-day": _rate(quality.mistakes_per_machine_day),
-        "mistake lasts": _said(quality.mistake_duration_ms),
+        "mistake lasts": said(quality.mistake_duration_ms),
         "accuracy": _share(quality.query_accuracy),
         "deaths": str(quality.deaths),
         "detected": str(quality.detections),
-        "detection": _said(quality.detection_time_ms),
-        "detection p99": _said(quality.detection_time_p99_ms),
+        "detection": said(quality.detection_time_ms),
+        "detection p99": said(quality.detection_time_p99_ms),
         "missed": str(quality.missed),
         "duplicates": str(quality.duplicates),
     }
@@ -195,7 +199,7 @@ def assess(
     ...     suspected={"web-1": [Span(850_000, 3_600_000)], "web-2": [Span(60_000, 96_000)]},
     ...     duration_ms=3_600_000,
     ... )
-    <Quality 2 machines, 0.0486 machine-days: 1 mistakes (20.6 a machine-day), accuracy 99.1429 %, 1 of 1 deaths \
+    <Quality 2 machines, 0.0486 machine-days: 1 mistake (20.6 a machine-day), accuracy 99.1429 %, 1 of 1 deaths \
 detected in 4 min 10 s (p99 4 min 10 s), 0 missed, 0 duplicates>
     """
     if duration_ms <= 0:
@@ -292,18 +296,6 @@ def _p99(values: Sequence[int]) -> int | None:
 
 def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
-
-
-def _said(ms: int | None) -> str:
-    if ms is None:
-        return "–"
-    if ms < 10_000:
-        return f"{ms / 1000:.3g} s"
-    seconds = round(ms / 1000)
-    if seconds < 120:
-        return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
-    return f"{minutes} min {seconds} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _rate(rate: float | None) -> str:

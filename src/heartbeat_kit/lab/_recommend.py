@@ -20,6 +20,7 @@ from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.lab._replay import replay
 from heartbeat_kit.lab._sweep import Sweep, SweepRow, setting_of
 from heartbeat_kit.lab._trace import Trace
+from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -61,6 +62,7 @@ def recommend(
     max_false_per_week: float = 1.0,
     max_detection: timedelta | None = None,
     intervals: Iterable[timedelta] | None = None,
+    tried: Sweep | None = None,
 ) -> Recommendation:
     """Find the setting that a trace speaks for.
 
@@ -75,9 +77,11 @@ def recommend(
             see `Replay.deadline`. ``None``: as fast as the mistakes allow.
         intervals: Beats to consider, none shorter than the recorded one: a longer one is tried by leaving beats out
             (`Trace.thinned`). Only the recorded one by default.
+        tried: Choose from these, a `sweep` of this trace or the `Recommendation.sweep` of another wish, instead of
+            replaying anything.
 
     Raises:
-        InvalidConfigurationError: A limit that is none, or a trace without length.
+        InvalidConfigurationError: A limit that is none, a trace without length, or settings tried on another one.
 
     >>> from heartbeat_kit.lab import Trace, recommend
     >>> beats = [*range(0, 600, 30), *range(900, 1500, 30)]
@@ -89,17 +93,33 @@ def recommend(
     longest_ms = None if max_detection is None else _positive_ms("max_detection", max_detection)
     if not trace.duration_ms or not trace.machines:
         raise InvalidConfigurationError(f"{trace!r} says nothing about any setting: record more than one look")
+    rows = _rows(trace, intervals) if tried is None else _given(trace, intervals, tried)
+    chosen = _choice(rows, limit, longest_ms)
+    meets = _meets(chosen, limit, longest_ms)
+    return Recommendation(
+        config=chosen.config,
+        meets=meets,
+        reason=_reason(trace, rows, chosen, limit, longest_ms),
+        sweep=Sweep(rows=rows, caption=repr(trace)[1:-1]),
+    )
+
+
+def _rows(trace: Trace, intervals: Iterable[timedelta] | None) -> tuple[SweepRow, ...]:
+    if intervals is not None and not isinstance(intervals, Iterable):
+        raise InvalidConfigurationError(f"intervals is {intervals!r:.80}: expected several timedeltas")
     recorded_ms = trace.facts.heartbeat_interval_ms
     beats = {recorded_ms} if intervals is None else {_positive_ms("intervals", each) for each in intervals}
     if not beats:
         raise InvalidConfigurationError("intervals is empty: give at least one, or None for the recorded one")
-    rows = tuple(row for beat_ms in sorted(beats) for row in _tried(trace, beat_ms))
-    chosen = _choice(rows, limit, longest_ms)
-    meets = _meets(chosen, limit, longest_ms)
-    tried = Sweep(rows=rows, caption=repr(trace)[1:-1])
-    return Recommendation(
-        config=chosen.config, meets=meets, reason=_reason(trace, rows, chosen, limit, longest_ms), sweep=tried
-    )
+    return tuple(row for beat_ms in sorted(beats) for row in _tried(trace, beat_ms))
+
+
+def _given(trace: Trace, intervals: Iterable[timedelta] | None, tried: Sweep) -> tuple[SweepRow, ...]:
+    if intervals is not None:
+        raise InvalidConfigurationError("both intervals and tried are given: what was tried has its beats")
+    if not isinstance(tried, Sweep) or not tried.rows or tried.caption != repr(trace)[1:-1]:
+        raise InvalidConfigurationError(f"tried is {tried!r:.200}: expected a Sweep of {trace!r}")
+    return tuple(sorted(tried.rows, key=lambda row: (row.config.heartbeat_interval, row.deadline_ms)))
 
 
 def _false_limit(value: float) -> float:
@@ -158,7 +178,7 @@ def _miss(row: SweepRow, limit: float, longest_ms: int | None) -> float:
 def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: float, longest_ms: int | None) -> str:
     asked = f"machines wrongly called offline at most {limit:g} times a week"
     if longest_ms is not None:
-        asked += f" and a death called within {_said(longest_ms)}"
+        asked += f" and a death called within {said(longest_ms)}"
     names, days = [row.name for row in rows], trace.duration_ms / 86_400_000
     tried = (
         f"Tried on {len(trace.looks)} looks at {len(trace.machines)} machines over {days:.3g} days: "
@@ -170,19 +190,20 @@ def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: f
         worst = max(wrong, key=_rate)
         parts.append(
             f"{len(wrong)} of them would have been wrong too often; {worst.name} most, with "
-            f"{_mistakes(worst)} ({_rate(worst):.3g} a week)."
+            f"{counted(worst.quality.mistakes, 'mistake')} ({_rate(worst):.3g} a week)."
         )
     slow = [row for row in rows if longest_ms is not None and row.deadline_ms > longest_ms]
     if slow:
         parts.append(f"{len(slow)} would have called a death too late.")
     outcome = (
-        f"{chosen.name} would have made {_mistakes(chosen)} ({_rate(chosen):.3g} a week) and calls a "
-        f"machine offline {_said(chosen.deadline_ms)} after its last beat"
+        f"{chosen.name} would have made {counted(chosen.quality.mistakes, 'mistake')} ({_rate(chosen):.3g} a week) "
+        f"and calls a machine offline {said(chosen.deadline_ms)} after its last beat"
     )
     if _meets(chosen, limit, longest_ms):
         parts.append(f"{outcome}; {_why(rows, chosen, limit)}.")
     else:
-        parts.append(f"No setting meets {'both' if longest_ms is not None else 'that'}; the nearest: {outcome}.")
+        parts.append(f"No setting meets {'both' if longest_ms is not None else 'that'}. The nearest: {outcome}.")
+        parts += _sides(rows, limit, longest_ms)
     if not chosen.quality.mistakes:
         bound = _RULE_OF_THREE * _WEEK_MS / trace.duration_ms
         parts.append(
@@ -197,6 +218,18 @@ def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: f
     return " ".join(parts)
 
 
+def _sides(rows: tuple[SweepRow, ...], limit: float, longest_ms: int | None) -> Iterable[str]:
+    """What each of two limits alone would allow, so that one can be chosen to give way."""
+    if longest_ms is None:
+        return
+    if right := [row for row in rows if _rate(row) <= limit]:
+        fastest = min(right, key=lambda row: row.deadline_ms)
+        yield f"The fastest that is right often enough is {fastest.name}, after {said(fastest.deadline_ms)}."
+    if soon := [row for row in rows if row.deadline_ms <= longest_ms]:
+        best = min(soon, key=lambda row: (_rate(row), row.deadline_ms))
+        yield f"Of those that are fast enough, {best.name} is wrong least often, {_rate(best):.3g} times a week."
+
+
 def _why(rows: tuple[SweepRow, ...], chosen: SweepRow, limit: float) -> str:
     place = rows.index(chosen)
     if place == 0 or not _same_beat(rows[place - 1], chosen):
@@ -205,11 +238,3 @@ def _why(rows: tuple[SweepRow, ...], chosen: SweepRow, limit: float) -> str:
     if _rate(below) <= limit:
         return f"it is the fastest that leaves a margin, {below.name} would have met the limit too"
     return f"nothing that is fast enough leaves a margin, {below.name} would have been wrong too often"
-
-
-def _mistakes(row: SweepRow) -> str:
-    return f"{row.quality.mistakes} mistake{'' if row.quality.mistakes == 1 else 's'}"
-
-
-def _said(ms: int) -> str:
-    return f"{ms / 1000:g} s" if ms < 600_000 else f"{ms / 60_000:.3g} min"

@@ -68,7 +68,7 @@ class Recorder:
     >>> with Fleet(3) as fleet, Recorder(fleet.observer, path):
     ...     fleet.advance(600)
     >>> Trace.load(path)
-    <Trace by observer: 4 machines, 20 looks, 0:09:30>
+    <Trace by observer: 4 machines, 20 looks, 9 min 30 s>
     """
 
     def __init__(self, service: _Service, path: str | os.PathLike[str], *, flush_every: int = 20) -> None:

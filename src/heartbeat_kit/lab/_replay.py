@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import pairwise
@@ -31,9 +31,10 @@ from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
 from heartbeat_kit.lab._trace import Trace, TraceLook
+from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import MemoryStorage, Snapshot, StorageTraits
 
-__all__ = ["Outcome", "Replay", "Suspicion", "replay"]
+__all__ = ["Outcome", "Replay", "Suspicion", "others", "replay"]
 
 
 class Outcome(StrEnum):
@@ -101,14 +102,21 @@ class Replay:
 
     def __repr__(self) -> str:
         return (
-            f"<Replay {len(self.transitions)} transitions, {self.quality.mistakes} mistakes, "
+            f"<Replay {counted(len(self.transitions), 'transition')}, {counted(self.quality.mistakes, 'mistake')}, "
             f"{self.quality.detections} of {self.quality.deaths} deaths detected, "
             f"{self.count(Outcome.UNDECIDED)} undecided>"
         )
 
     def _repr_html_(self) -> str:
         columns, row = quality_columns(self.quality)
-        return html_table(columns, [row], caption=repr(self)[1:-1])
+        figures = html_table(columns, [row], caption=repr(self)[1:-1])
+        found = sorted((each.span, name, each.outcome) for name, all_ in self.suspicions.items() for each in all_)
+        if not found:
+            return figures
+        rows: list[tuple[str, ...]] = [
+            (said(span.start_ms), name, said(span.end_ms - span.start_ms), str(how)) for span, name, how in found
+        ]
+        return figures + html_table(("offline after", "machine", "for", "it was"), rows, caption="Called offline")
 
 
 def replay(
@@ -125,13 +133,14 @@ def replay(
     along, so having called it offline was a *mistake*; with a new incarnation it had really stopped, a *death*, dated
     by its last beat seen. A silence that lasts to the end of the trace, and a goodbye, count as neither, and a death
     that `config` did not notice is not known: nothing is ever missed. (A machine registered from outside, by one-shot
-    `register` calls, keeps its incarnation through a real death too: give the `truth` for such.)
+    `register` calls, keeps its incarnation through a real death too: give the `truth` for such. A process that was
+    stopped and goes on, `lab.Pause`, is a mistake here and a death in `Run.alive`.)
 
     Args:
         trace: What was seen.
         config: What to try; the configuration of the recording by default.
         truth: When each machine was alive, in milliseconds since the first look on the observer's monotonic clock
-            (`Trace.since_start_ms`). A machine without an entry is left out of the figures, like the observer itself.
+            (`Trace.since_start_ms`). A machine without an entry is left out of the figures, and so is the observer.
 
     Raises:
         InvalidConfigurationError: `config` is no configuration.
@@ -141,14 +150,18 @@ def replay(
     >>> beats = [*range(0, 600, 30), *range(900, 1500, 30)]  # five minutes without a beat
     >>> trace = Trace.of_timestamps({"web-1": beats, "web-2": range(0, 1500, 30)}, interval=timedelta(seconds=30))
     >>> replay(trace), replay(trace, HeartbeatConfig(offline_timeout=timedelta(minutes=3))).quality.mistakes
-    (<Replay 5 transitions, 1 mistakes, 0 of 0 deaths detected, 0 undecided>, 0)
+    (<Replay 5 transitions, 1 mistake, 0 of 0 deaths detected, 0 undecided>, 0)
     """
     if config is None:
         config = trace.config
     if not isinstance(config, HeartbeatConfig):
         raise InvalidConfigurationError(f"config is a {type(config).__name__}: expected a HeartbeatConfig")
     seen = _play(trace, config)
-    alive, suspected = _told(trace, seen.suspicions) if truth is None else (truth, _all(seen.suspicions, truth))
+    if truth is None:
+        alive, suspected = _told(trace, seen.suspicions)
+    else:
+        alive = others(truth, trace)
+        suspected = {name: [each.span for each in found] for name, found in seen.suspicions.items() if name in alive}
     identities = [event.id for event in seen.transitions]
     return Replay(
         config=config,
@@ -260,8 +273,9 @@ def _follow(
         suspicions.setdefault(name, []).append(Suspicion(Span(since_ms, at_ms), outcome, heard_ms))
 
 
-def _all(suspicions: Mapping[str, Sequence[Suspicion]], truth: Collection[str]) -> Mapping[str, Sequence[Span]]:
-    return {name: [each.span for each in found] for name, found in suspicions.items() if name in truth}
+def others(truth: Mapping[str, Sequence[Span]], trace: Trace) -> Mapping[str, Sequence[Span]]:
+    """The truth without the observer, whom nobody watched."""
+    return {name: spans for name, spans in truth.items() if name != trace.facts.observer}
 
 
 def _told(

@@ -28,6 +28,7 @@ from heartbeat_kit.lab._lengths import Length, length_ms
 from heartbeat_kit.lab._medium import Medium
 from heartbeat_kit.lab._network import p99_jitter
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
+from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Heard", "Mistake", "Run"]
 
@@ -284,10 +285,10 @@ class Run:
         return name
 
     def __repr__(self) -> str:
-        said = sum(map(len, self.heard.values()))
+        events = sum(map(len, self.heard.values()))
         return (
-            f"<Run of {len(self.machines)} machines on {self.medium.name}, {self.duration_ms / 3_600_000:g} h, "
-            f"{len(self.observers)} observers, {said} events, seed {self.seed}>"
+            f"<Run of {counted(len(self.machines), 'machine')} on {self.medium.name}, {said(self.duration_ms)}, "
+            f"{counted(len(self.observers), 'observer')}, {counted(events, 'event')}, seed {self.seed}>"
         )
 
     def _repr_html_(self) -> str:

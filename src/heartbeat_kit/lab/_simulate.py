@@ -67,6 +67,8 @@ def simulate(
     [(0.0, 'unknown'), (0.0, 'online'), (12.0, 'warning'), (14.0, 'offline')]
     """
     names, watching = _ids(machines, observers)
+    if not isinstance(medium, Medium):
+        raise InvalidConfigurationError(f"medium is {medium!r:.80}: expected a Medium, such as Medium.coherent()")
     duration_ms = length_ms(duration)
     if not duration_ms:
         raise InvalidConfigurationError("duration is 0: a run needs time to pass")
@@ -114,7 +116,11 @@ def _empty_directory(directory: str | Path | None) -> Path | None:
     if directory is None:
         return None
     path = Path(directory).absolute()
-    path.mkdir(parents=True, exist_ok=True)
-    if any(path.iterdir()):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        used = any(path.iterdir())
+    except OSError as error:
+        raise InvalidConfigurationError(f"directory {path} cannot be used: {error}") from error
+    if used:
         raise InvalidConfigurationError(f"{path} is not empty: what an earlier run left would be seen by this one")
     return path

@@ -19,6 +19,7 @@ from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyErr
 from heartbeat_kit.lab._quality import Quality, Span
 from heartbeat_kit.lab._replay import Outcome, Replay, replay
 from heartbeat_kit.lab._trace import Trace
+from heartbeat_kit.lab._words import said
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +37,7 @@ _COLUMNS: Final = (
     "detection",
     "detection p99",
     "counted",
+    "deadline",
     "missed",
     "undecided",
 )
@@ -135,9 +137,10 @@ class SweepRow:
             "–" if week is None else f"{week:.3g}",
             "–" if day is None else f"{day:.3g}",
             str(self.warnings),
-            f"{self.detection_ms / 1000:g} s",
-            f"{self.detection_p99_ms / 1000:g} s",
+            said(self.detection_ms),
+            said(self.detection_p99_ms),
             "measured" if self.measured else "deadline",
+            said(self.deadline_ms),
             str(self.quality.missed),
             str(self.undecided),
         )
@@ -228,6 +231,8 @@ def sweep(
     >>> [(row.name, row.quality.mistakes, row.detection_ms) for row in found]
     [('30 s / 60 s', 1, 135000), ('30 s / 120 s', 1, 255000), ('30 s / 240 s', 0, 495000)]
     """
+    if not isinstance(configs, Iterable):
+        raise InvalidConfigurationError(f"configs is a {type(configs).__name__}: expected several HeartbeatConfig")
     named = [*configs.items()] if isinstance(configs, Mapping) else [(setting_of(each), each) for each in configs]
     if not named:
         raise InvalidConfigurationError("configs is empty: give at least one HeartbeatConfig to try")

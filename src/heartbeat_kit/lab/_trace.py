@@ -23,6 +23,7 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import span_ms, to_datetime, to_duration, to_iso
 from heartbeat_kit.lab._quality import Span
+from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import Snapshot, StorageTraits
 
 __all__ = ["ObserverFacts", "Trace", "TraceLook"]
@@ -122,7 +123,7 @@ class Trace:
 
     >>> trace = Trace.of_timestamps({"web-1": [0, 30, 60, 90]}, interval=timedelta(seconds=30))
     >>> trace
-    <Trace by observer: 1 machines, 4 looks, 0:01:30>
+    <Trace by observer: 1 machine, 4 looks, 90 s>
     """
 
     facts: ObserverFacts
@@ -283,9 +284,9 @@ class Trace:
 
     def __repr__(self) -> str:
         cut = ", last line cut" if self.cut else ""
-        length = timedelta(seconds=self.duration_ms // 1000)
         return (
-            f"<Trace by {self.facts.observer}: {len(self.machines)} machines, {len(self.looks)} looks, {length}{cut}>"
+            f"<Trace by {self.facts.observer}: {counted(len(self.machines), 'machine')}, "
+            f"{counted(len(self.looks), 'look')}, {said(self.duration_ms)}{cut}>"
         )
 
     def _repr_html_(self) -> str:
@@ -309,7 +310,7 @@ def _summary(beats: list[Heartbeat], seen: list[int]) -> tuple[str, ...]:
     return (
         str(len(beats)),
         str(len({beat.incarnation for beat in beats})),
-        "" if longest is None else f"{longest / 1000:g} s",
+        "" if longest is None else said(longest),
         to_iso(beats[0].last_heartbeat_ms),
         to_iso(beats[-1].last_heartbeat_ms),
     )

@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit.errors import HeartbeatKitError, StorageUnavailableError
+from heartbeat_kit.errors import DamagedTraceError, HeartbeatKitError, StorageUnavailableError
 from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
-from heartbeat_kit.lab._trace_text import FORMAT, HEADER, ORIGIN, SCHEMA_VERSION, DamagedTraceError, rest_of
+from heartbeat_kit.lab._trace_text import FORMAT, HEADER, ORIGIN, SCHEMA_VERSION, rest_of
 
 __all__ = ["load_trace"]
 

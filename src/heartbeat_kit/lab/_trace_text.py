@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._heartbeat import Heartbeat
-from heartbeat_kit.errors import HeartbeatKitError, StorageUnavailableError
+from heartbeat_kit.errors import StorageUnavailableError
 from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
 from heartbeat_kit.storage._files import replace_file
 
@@ -32,7 +32,6 @@ __all__ = [
     "HEADER",
     "ORIGIN",
     "SCHEMA_VERSION",
-    "DamagedTraceError",
     "LookEncoder",
     "encode_header",
     "rest_of",
@@ -53,27 +52,6 @@ HEADER: Final = (
     "offlineTimeout",
     "checkInterval",
 )
-
-
-class DamagedTraceError(HeartbeatKitError, ValueError):
-    """A line of a trace file says nothing that can be.
-
-    Attributes:
-        line: Its number; the header is line 1.
-    """
-
-    code = "TRACE_DAMAGED"
-
-    def __init__(self, message: str, *, line: int = 0, machine_id: str | None = None) -> None:
-        super().__init__(message, machine_id=machine_id)
-        self.line = line
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.message, self.line, self.machine_id)
-
-
-def _rebuild(message: str, line: int, machine_id: str | None) -> DamagedTraceError:
-    return DamagedTraceError(message, line=line, machine_id=machine_id)
 
 
 def encode_header(facts: ObserverFacts) -> bytes:

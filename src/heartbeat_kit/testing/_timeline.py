@@ -85,18 +85,29 @@ class Timeline:
         if host.asleep_since is not None:  # asked for again by somebody who is awake: it just sleeps on
             self.run_until(until_ms)
             return
-        host.asleep_since = began_ms = self.now_ms
-        for loop in tuple(host.loops):
-            loop.version += 1  # no plan on the heap counts while it sleeps
+        self.fall_asleep(host)
         try:
             self.run_until(until_ms)
         finally:
-            slept_ms = self.now_ms - began_ms
-            host.slept_ms += slept_ms
-            host.asleep_since = None
+            self.wake_up(host)
+
+    def fall_asleep(self, host: Host) -> None:
+        """Stop the monotonic clock and the loops of `host`, unless it sleeps already."""
+        if host.asleep_since is None:
+            host.asleep_since = self.now_ms
             for loop in tuple(host.loops):
-                if loop.due_ms is not None:
-                    self.plan(loop, loop.due_ms + slept_ms)
+                loop.version += 1  # no plan on the heap counts while it sleeps
+
+    def wake_up(self, host: Host) -> None:
+        """Let them go on, if it sleeps: what was due in 10 s is due in 10 s."""
+        if host.asleep_since is None:
+            return
+        slept_ms = self.now_ms - host.asleep_since
+        host.slept_ms += slept_ms
+        host.asleep_since = None
+        for loop in tuple(host.loops):
+            if loop.due_ms is not None:
+                self.plan(loop, loop.due_ms + slept_ms)
 
     def _turn(self, loop: FakeLoop) -> None:
         loop.due_ms = None

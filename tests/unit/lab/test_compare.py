@@ -96,6 +96,13 @@ def test_machines_of_which_no_truth_is_told_are_left_out(trace):
     assert [found[name].machines for name in found] == [1, 1]
 
 
+def test_the_observer_is_left_out_whatever_the_truth_says(trace):
+    """Nobody watched it: its own life would only make the rates look better."""
+    found = compare(trace, {**TRUTH, "watcher": TRUTH["web-2"]}, [ArrivalTimeout()])
+    assert [found[name].machines for name in found] == [2, 2]
+    assert replay(trace, truth={**TRUTH, "watcher": TRUTH["web-2"]}).quality.machines == 2
+
+
 def test_the_configuration_may_be_another(trace):
     found = compare(trace, TRUTH, {"plain": PlainTimeout()}, HeartbeatConfig(offline_timeout=timedelta(minutes=15)))
     assert list(found) == ["heartbeat_kit 30 s / 900 s", "plain"]
@@ -111,7 +118,7 @@ def test_it_is_a_table_in_plain_text_and_in_notebooks(trace):
     assert rows[1].startswith("| a/b <i> | 0 | 0 | – | 100 % | 1 | 1 | 91 s | 91 s | 0 |")
     assert {line.count("|") for line in (head, rule, *rows)} == {head.count("|")}
     assert "<i>" not in found._repr_html_()
-    assert repr(found) == "<Comparison of 2 detectors on Trace by watcher: 2 machines, 121 looks, 1:00:00>"
+    assert repr(found) == "<Comparison of 2 detectors on Trace by watcher: 2 machines, 121 looks, 60 min>"
 
 
 def test_names_must_tell_detectors_apart(trace):

@@ -26,7 +26,7 @@ def figures():
 def test_every_setting_is_a_labelled_point(figures):
     ax = sweep(beating({"web-1": [(0, 3_600)]}, 3_600), CONFIGS).plot()
     assert [text.get_text() for text in ax.texts] == ["30 s / 60 s", "30 s / 120 s"]
-    assert ax.collections[0].get_offsets().tolist() == [[135, 0], [255, 0]]
+    assert ax.collections[0].get_offsets().tolist() == [[2.25, 0], [4.25, 0]]
     assert "mistakes a week" in ax.get_ylabel()
     assert "deadline" in ax.get_xlabel()
 

@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_by_name(arguments, names):
 def test_quality_for_people_and_tables():
     found = one([(0, 500)], [(100, 110), (700, 1000)])
     assert repr(found) == (
-        "<Quality 1 machines, 5.79e-06 machine-days: 1 mistakes (1.73e+05 a machine-day), accuracy 98 %, "
+        "<Quality 1 machine, 5.79e-06 machine-days: 1 mistake (1.73e+05 a machine-day), accuracy 98 %, "
         "1 of 1 deaths detected in 0.2 s (p99 0.2 s), 0 missed, 0 duplicates>"
     )
     assert found._repr_html_().startswith("<table")

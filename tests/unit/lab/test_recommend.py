@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from trace_values import SECOND, beating, look, trace_of
 
+from heartbeat_kit import HeartbeatConfig
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.lab import Trace, recommend
+from heartbeat_kit.lab import Trace, recommend, sweep
 
 
 def held_up(*gaps_s, until=25_200):
@@ -31,7 +32,7 @@ def test_the_fastest_setting_with_a_margin_is_taken():
         "841 looks at 2 machines over 0.292 days: 14 settings from 30 s / 60 s to 30 s / 1200 s",
         "5 of them would have been wrong too often; 30 s / 60 s most, with 1 mistake (24 a week)",
         "30 s / 240 s would have made 0 mistakes (0 a week)",
-        "495 s after its last beat",
+        "8 min 15 s after its last beat",
         "30 s / 180 s would have met the limit too",
         "leaves up to 72 a week possible (95 %)",
     ):
@@ -67,11 +68,13 @@ def test_the_fastest_of_all_is_taken_only_where_nothing_slower_will_do():
 def test_when_no_setting_meets_both_it_says_so_and_gives_the_nearest():
     found = recommend(held_up(900), max_false_per_week=0, max_detection=timedelta(minutes=5))
     assert not found.meets
-    assert "No setting meets both; the nearest: " in found.reason
+    assert "No setting meets both. The nearest: " in found.reason
     assert "does not meet" in repr(found)
+    assert "The fastest that is right often enough is 30 s / 480 s, after 16 min 15 s." in found.reason
+    assert "Of those that are fast enough, 30 s / 60 s is wrong least often, 24 times a week." in found.reason
     nothing = recommend(held_up(3_000), max_false_per_week=0)
     assert not nothing.meets
-    assert "No setting meets that; the nearest: " in nothing.reason
+    assert "No setting meets that. The nearest: " in nothing.reason
 
 
 def test_the_nearest_is_near_on_both_scales():
@@ -90,6 +93,31 @@ def test_longer_beats_are_tried_on_a_thinned_trace():
     only = recommend(held_up(330), max_false_per_week=0, intervals=[60 * SECOND])
     assert only.config.heartbeat_interval == 60 * SECOND
     assert only.config.offline_timeout == 240 * SECOND
+
+
+def test_a_second_wish_is_chosen_from_what_was_tried(monkeypatch):
+    trace = held_up(330)
+    first = recommend(trace, max_false_per_week=0)
+    monkeypatch.setattr("heartbeat_kit.lab._recommend.replay", None)  # nothing is replayed again
+    second = recommend(trace, max_false_per_week=48, tried=first.sweep)
+    assert (second.config.offline_timeout, second.sweep) == (75 * SECOND, first.sweep)
+
+
+def test_settings_of_one_s_own_may_be_what_was_tried():
+    """In any order; the margin is the next shorter one that was tried."""
+    trace = held_up(330)
+    tried = sweep(trace, [HeartbeatConfig(offline_timeout=seconds * SECOND) for seconds in (600, 170, 60, 180)])
+    assert recommend(trace, max_false_per_week=0, tried=tried).config.offline_timeout == 180 * SECOND
+
+
+def test_what_was_tried_elsewhere_says_nothing_here():
+    tried = recommend(held_up()).sweep
+    with pytest.raises(InvalidConfigurationError, match="tried is <Sweep of 14 settings"):
+        recommend(held_up(until=7_200), tried=tried)
+    with pytest.raises(InvalidConfigurationError, match="tried is \\["):
+        recommend(held_up(), tried=[])
+    with pytest.raises(InvalidConfigurationError, match="both intervals and tried"):
+        recommend(held_up(), tried=tried, intervals=[30 * SECOND])
 
 
 def test_deaths_do_not_count_as_mistakes():

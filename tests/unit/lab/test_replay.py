@@ -168,4 +168,7 @@ def test_what_is_no_configuration_is_refused():
 def test_a_replay_shows_its_figures_in_notebooks():
     found = replay(beating({"web-1": [(0, 600), (1_800, HOUR)], "web-2": [(0, HOUR)]}, HOUR))
     assert repr(found) == "<Replay 5 transitions, 0 mistakes, 1 of 1 deaths detected, 0 undecided>"
-    assert "<table" in found._repr_html_()
+    html = found._repr_html_()
+    assert all(part in html for part in ("Called offline", ">13 min 30 s<", ">web-1<", ">16 min 30 s<", ">death<"))
+    quiet = replay(beating({"web-1": [(0, 600)]}, 600))
+    assert "Called offline" not in quiet._repr_html_()

@@ -280,7 +280,7 @@ def _with(found, heard):
 
 def test_a_run_for_people():
     found = simulate(3, Medium.coherent(), [Crash("m2", at=600)], duration=1800, seed=7)
-    assert repr(found) == "<Run of 3 machines on coherent, 0.5 h, 1 observers, 5 events, seed 7>"
+    assert repr(found) == "<Run of 3 machines on coherent, 30 min, 1 observer, 5 events, seed 7>"
     assert found.duration.total_minutes() == 30
     assert isinstance(found.quality(), Quality)
     assert found._repr_html_().count("<tr>") == 2

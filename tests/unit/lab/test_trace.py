@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from trace_values import SECOND, WALL, beat, beating, facts, look, trace_of
 
 from heartbeat_kit._clock import Instant
-from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, StorageUnavailableError
-from heartbeat_kit.lab import DamagedTraceError, Span, Trace, TraceLook
+from heartbeat_kit.errors import (
+    DamagedTraceError,
+    HeartbeatKitError,
+    InvalidConfigurationError,
+    StorageUnavailableError,
+)
+from heartbeat_kit.lab import Span, Trace, TraceLook
 
 HEADER = (
     '{"format":"heartbeat-kit trace","schemaVersion":1,"observer":"watcher","sharedClock":false,"coherent":true,'
@@ -291,7 +296,7 @@ def test_what_a_trace_says_of_itself():
     trace = beating({"web-1": [(0, 300)], "web-2": [(60, 300)]}, 300)
     assert trace.machines == ("web-1", "web-2")
     assert trace.duration == timedelta(minutes=5)
-    assert repr(trace) == "<Trace by watcher: 2 machines, 11 looks, 0:05:00>"
+    assert repr(trace) == "<Trace by watcher: 2 machines, 11 looks, 5 min>"
     assert trace.started_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert trace.config.offline_timeout == timedelta(seconds=120)
 
@@ -299,7 +304,7 @@ def test_what_a_trace_says_of_itself():
 def test_an_empty_trace_says_nothing_and_breaks_nothing():
     trace = trace_of()
     assert (trace.machines, trace.duration_ms, trace.started_at, list(trace.snapshots())) == ((), 0, None, [])
-    assert repr(trace) == "<Trace by watcher: 0 machines, 0 looks, 0:00:00>"
+    assert repr(trace) == "<Trace by watcher: 0 machines, 0 looks, 0 s>"
     assert "<table" in trace._repr_html_()
 
 

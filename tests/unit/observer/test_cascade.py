@@ -6,8 +6,9 @@ from guard_values import DELAYING, FAST, Scene
 from look_values import LOCAL, START, Observer, beat
 
 from heartbeat_kit import CascadeDetected, HeartbeatConfig, MachineStatus, MaintenanceWindow, Reason
-from heartbeat_kit._observer._cascade import CASCADE_KEY, cascade
+from heartbeat_kit._observer._cascade import CASCADE_KEY, cascade, fell_in
 from heartbeat_kit.storage import LedgerEntry, Move
+from heartbeat_kit.testing import Fleet
 
 NOW = START + 10_000_000
 WINDOW = LOCAL.cascade_ms
@@ -94,6 +95,31 @@ class TestRule:
         assert (event.began_at_ms, event.detected_at_ms, event.observer) == (NOW - 200_000, NOW, "watcher")
         assert event.id == two.transition.id == one.entry.event_id
         assert (one.expected, one.owner, one.entry.machine_id) == (f"{CASCADE_KEY}-event", "owner", CASCADE_KEY)
+
+
+class TestWhoFellInIt:
+    @pytest.mark.parametrize(
+        ("ago", "yes"), [(WINDOW, False), (WINDOW - 1, True), (0, True), (1 - WINDOW, True), (-WINDOW, False)]
+    )
+    def test_within_the_window_before_and_after(self, ago, yes):
+        assert fell_in({CASCADE_KEY: entry(CASCADE_KEY)}, entry("m1", ago), LOCAL) == (NOW if yes else None)
+
+    def test_counted_by_when_it_was_announced(self):
+        late = entry("m1", 2 * WINDOW, announced_ms=NOW)
+        assert fell_in({CASCADE_KEY: entry(CASCADE_KEY)}, late, LOCAL) == NOW
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            entry("m1", status=MachineStatus.ONLINE, reason=Reason.RETURNED),
+            entry("m1", reason=Reason.LEFT),
+            entry("m1", suppressed=True),
+        ],
+        ids=["back", "left", "suppressed"],
+    )
+    def test_nobody_else(self, other):
+        assert fell_in({CASCADE_KEY: entry(CASCADE_KEY)}, other, LOCAL) is None
+        assert fell_in({}, entry("m1"), LOCAL) is None
 
 
 def cascades(scene):
@@ -247,3 +273,23 @@ def test_a_window_over_a_machine_hides_it_from_the_look_itself():
     observer.look(0, *beats, windows=windows)
     observer.look(120, *beats, windows=windows)
     assert [each[0] for each in observer.look(240, *beats, windows=windows)] == list("abcd")
+
+
+def test_the_verdict_says_so_and_forgets_it_on_the_return():
+    with Fleet(8) as fleet:
+        fleet.advance(60)
+        for name in ("m1", "m2", "m3", "m4"):
+            fleet.crash(name)
+        fleet.advance(300)
+        [event] = fleet.observer.fleet_history()
+        state = fleet.observer.state()
+        assert {machine.machine_id for machine in state if machine.cascade is not None} == set(event.machine_ids)
+        assert state["m1"].cascade == event.detected_at
+        assert "It is one of many that went offline together" in state["m1"].explain()
+        fleet.revive("m1")
+        fleet.crash("m5")
+        fleet.advance(1200)
+        later = fleet.observer.state()
+        assert (later["m1"].cascade, later["m5"].cascade) == (None, None)
+        assert "together" not in later["m5"].explain()
+        assert later["m2"].cascade == event.detected_at
