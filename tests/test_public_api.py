@@ -69,6 +69,7 @@ def test_the_service_has_exactly_the_promised_methods():
         "config",
         "fleet_history",
         "history",
+        "host",
         "is_running",
         "machine_id",
         "maintenance",

@@ -124,7 +124,7 @@ class Beater:
                 left_at=now.wall_ms if leaving else None,
             )
             stored = self._storage.put(candidate)
-            if stored == candidate:
+            if stored is candidate or stored == candidate:
                 life.seq += 1
                 is_new, life.is_new = life.is_new, False
                 self._life, self._unsent = life, None

@@ -23,8 +23,8 @@ class CascadeBrake:
 
     Give it every event in order and keep what it returns. It holds as long as one machine of the cascade is down; one
     that goes offline within the window after it belongs to it too. A machine that is online again, said goodbye or was
-    removed is down no longer. Events with a mark (`Transition.flapping`, `Transition.suppressed`) say nothing here:
-    where things stand is announced without one.
+    removed is down no longer. Events with a mark (`Transition.flapping`, `Transition.suppressed`) say nothing here, but
+    for a removal: where things stand is announced without one, and a machine that is gone stands nowhere.
 
     Attributes:
         down: The machines of the cascade that are still down.
@@ -58,10 +58,14 @@ class CascadeBrake:
         if isinstance(event, CascadeDetected):
             joins_until_ms = max(self.joins_until_ms, event.detected_at_ms + event.window_ms)
             return attrs.evolve(self, down=self.down.union(event.machine_ids), joins_until=joins_until_ms)
-        if not self.down or not isinstance(event, Transition) or event.flapping or event.suppressed:
+        if not self.down or not isinstance(event, Transition):
             return self
-        if event.after is MachineStatus.ONLINE or event.reason in (Reason.LEFT, Reason.REMOVED):
+        marked = event.flapping or event.suppressed
+        back = not marked and (event.after is MachineStatus.ONLINE or event.reason is Reason.LEFT)
+        if back or event.reason is Reason.REMOVED:
             return attrs.evolve(self, down=self.down - {event.machine_id})
+        if marked:
+            return self
         if event.after is MachineStatus.OFFLINE and event.detected_at_ms < self.joins_until_ms:
             return attrs.evolve(self, down=self.down | {event.machine_id})
         return self

@@ -28,7 +28,8 @@ _REASONS = {
     "unreadable": "its record cannot be read, and the last one that could is what counts",
     "absent": "its record is not there at the moment, and the last one seen is what counts",
     "expected": "it is expected and was never seen to beat",
-    "fleet_silent": "it is silent, but so is everybody else: more likely the medium, which delays, stands still",
+    "fleet_silent": "it is silent, but nobody on another host is heard either: more likely the medium, which delays, "
+    "stands still",
     "never_seen": "no readable record of it was ever seen",
     "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
     "unconfirmed": "its own stamp is all that speaks for it until its next beat is seen here",
@@ -79,7 +80,8 @@ def explain(state: MachineState) -> str:
         parts.append(f"Identity conflict: {state.identity_conflict}.")
     stale = "; it is blind now, so this is what it knew before" if state.stale else ""
     parts.append(f"Seen by {state.observer} at {to_iso(state.retrieved_at_ms)}{stale}.")
-    return " ".join(parts)
+    # Reasons are free text from other processes, and this is printed on terminals.
+    return "".join(sign if sign.isprintable() else " " for sign in " ".join(parts))
 
 
 def _allowance(state: MachineState) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from heartbeat_kit.errors import InvalidMachineIdError, MissingMachineIdError
 
-__all__ = ["default_machine_id", "normalize_machine_id"]
+__all__ = ["default_host", "default_machine_id", "normalize_machine_id"]
 
 _RULE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _RESERVED = frozenset(["con", "prn", "aux", "nul"] + [f"{stem}{n}" for stem in ("com", "lpt") for n in range(10)])
@@ -78,8 +78,12 @@ def default_machine_id(environ: Mapping[str, str] | None = None) -> str:
                 return normalize_machine_id(value)
             except InvalidMachineIdError as error:
                 raise InvalidMachineIdError(f"{variable} holds no usable machine id: {error}") from error
-    host = socket.gethostname()
     try:
-        return normalize_machine_id(host)
+        return normalize_machine_id(socket.gethostname())
     except InvalidMachineIdError as error:
         raise InvalidMachineIdError(f"the host name is no usable machine id, set MACHINE_ID: {error}") from error
+
+
+def default_host() -> str:
+    """The name of this host, as records are signed with it."""
+    return socket.gethostname().encode("utf-8", "replace").decode()[:255]

@@ -7,7 +7,6 @@ background loop (which stays pending and is tried again).
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,13 +29,14 @@ class Registrar:
         storage: Where to.
         clock: Stamps the beats.
         machine_id: This machine.
+        host: The host name to sign with.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, machine_id: str) -> None:
+    def __init__(self, storage: Storage, clock: Clock, machine_id: str, host: str) -> None:
         self._storage = storage
         self._clock = clock
         self._machine_id = machine_id
-        self._host = socket.gethostname().encode("utf-8", "replace").decode()[:255]
+        self._host = host
         self._beaters: dict[str, Beater] = {}
 
     @property

@@ -6,8 +6,11 @@ Owns these checks and the record of a running service. Does no I/O.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+
+import attrs
 
 from heartbeat_kit._clock import Clock
 from heartbeat_kit._config import HeartbeatConfig
@@ -19,9 +22,11 @@ from heartbeat_kit.storage import StorageTraits
 __all__ = [
     "require_clock",
     "require_config",
+    "require_host",
     "require_length",
     "require_moment",
     "require_patience",
+    "require_settings",
     "require_span",
     "require_storage",
     "service_record",
@@ -59,6 +64,28 @@ def require_config(config: Any) -> HeartbeatConfig:
     if not isinstance(config, HeartbeatConfig):
         raise InvalidConfigurationError(f"config is a {type(config).__name__}: expected a HeartbeatConfig or None")
     return config
+
+
+def require_host(host: Any) -> str:
+    """A host name that a record can carry.
+
+    Raises:
+        InvalidConfigurationError: It is something else.
+    """
+    if not isinstance(host, str) or not 0 < len(host) <= 255 or not host.isprintable():
+        raise InvalidConfigurationError(f"host is {host!r:.80}: expected a printable name of 1 to 255 characters")
+    return host
+
+
+def require_settings(names: Iterable[str]) -> None:
+    """Refuse what is no field of a configuration.
+
+    Raises:
+        InvalidConfigurationError: Names what is not, and what is.
+    """
+    known = [attribute.name for attribute in attrs.fields(HeartbeatConfig)]
+    if unknown := sorted(set(names) - set(known)):
+        raise InvalidConfigurationError(f"no setting {', '.join(unknown)}: expected some of {', '.join(known)}")
 
 
 def require_span(name: str, value: Any) -> int | None:

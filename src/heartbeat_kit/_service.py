@@ -24,7 +24,7 @@ from heartbeat_kit._clock import Clock, SystemClock
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._dispatcher import Dispatcher
 from heartbeat_kit._events import Basis
-from heartbeat_kit._identity import default_machine_id, normalize_machine_id
+from heartbeat_kit._identity import default_host, default_machine_id, normalize_machine_id
 from heartbeat_kit._instance import InstanceLock, local_ledger, state_directory
 from heartbeat_kit._listening import Listening
 from heartbeat_kit._maintenance import MaintenanceWindow
@@ -34,9 +34,11 @@ from heartbeat_kit._registrar import Registrar
 from heartbeat_kit._requirements import (
     require_clock,
     require_config,
+    require_host,
     require_length,
     require_moment,
     require_patience,
+    require_settings,
     require_span,
     require_storage,
     service_record,
@@ -45,7 +47,7 @@ from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import span_ms
 from heartbeat_kit._watcher import Sighting, Watcher
-from heartbeat_kit.errors import HeartbeatStopError, InvalidConfigurationError, StorageError
+from heartbeat_kit.errors import HeartbeatStopError, StorageError
 from heartbeat_kit.storage import ServiceConfigStore, SharedLedger, Storage
 
 __all__ = ["HeartbeatService"]
@@ -65,12 +67,15 @@ class HeartbeatService(Listening):
         config: The timings; `HeartbeatConfig()` by default.
         clock: Where time comes from; the host's clocks by default, a `FakeClock` in tests.
         machine_id: Who this machine is; `default_machine_id()` by default.
+        host: The name of the host it runs on, which tells two hosts under one id apart, and whose records need no
+            medium to get here; the host name of the system by default.
         state_dir: A directory on local disk for the service's lock and, on storages without compare-and-set, its
             ledger; the user's state directory by default.
 
     Raises:
         InvalidMachineIdError: No usable machine id.
-        InvalidConfigurationError: The storage lacks what a service needs; the message names it.
+        InvalidConfigurationError: The storage lacks what a service needs, or an argument cannot be; the message names
+            it.
 
     >>> from heartbeat_kit import HeartbeatService, MemoryStorage
     >>> from heartbeat_kit.testing import FakeClock
@@ -91,6 +96,7 @@ class HeartbeatService(Listening):
         *,
         clock: Clock | None = None,
         machine_id: str | None = None,
+        host: str | None = None,
         state_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         require_storage(storage)
@@ -98,14 +104,15 @@ class HeartbeatService(Listening):
         self._storage = storage
         self._clock: Clock = SystemClock() if clock is None else require_clock(clock)
         self._machine_id = default_machine_id() if machine_id is None else normalize_machine_id(machine_id)
+        self._host = default_host() if host is None else require_host(host)
         directory = state_directory(state_dir, storage, self._machine_id)
         self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else local_ledger(directory)
         owner = f"{self._machine_id}-{uuid4().hex[:12]}"
-        timing = Timing.of(self._config, storage.traits)
-        watcher = Watcher(storage, self._ledger, self._clock, timing=timing, machine_id=self._machine_id, owner=owner)
+        name, host, timing = self._machine_id, self._host, Timing.of(self._config, storage.traits)
+        watcher = Watcher(storage, self._ledger, self._clock, timing=timing, machine_id=name, host=host, owner=owner)
         self._dispatcher = Dispatcher(self._ledger, owner)
         self._checker = Checker(watcher, self._dispatcher, self._clock)
-        self._registrar = Registrar(storage, self._clock, self._machine_id)
+        self._registrar = Registrar(storage, self._clock, self._machine_id, self._host)
         self._instance = InstanceLock(directory, storage, self._machine_id)
         self._background = Background(self._clock, self._beat, self._look, name=self._machine_id)
         self._started_ms: int | None = None
@@ -115,6 +122,11 @@ class HeartbeatService(Listening):
     def machine_id(self) -> str:
         """Who this machine is."""
         return self._machine_id
+
+    @property
+    def host(self) -> str:
+        """The host name its records are signed with."""
+        return self._host
 
     @property
     def config(self) -> HeartbeatConfig:
@@ -246,9 +258,7 @@ class HeartbeatService(Listening):
         Raises:
             InvalidConfigurationError: An unknown setting or a value that cannot be; nothing changed.
         """
-        known = [attribute.name for attribute in attrs.fields(HeartbeatConfig)]
-        if unknown := sorted(changes.keys() - set(known)):
-            raise InvalidConfigurationError(f"no setting {', '.join(unknown)}: expected some of {', '.join(known)}")
+        require_settings(changes)
         with self._exclusively():
             self._config = attrs.evolve(self._config, **changes)
             self._checker.retime(Timing.of(self._config, self._storage.traits))

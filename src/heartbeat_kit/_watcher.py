@@ -81,11 +81,20 @@ class Watcher:
         clock: Read twice a look, before and after the load.
         timing: The numbers in force.
         machine_id: The observer's name.
+        host: The host name it signs with.
         owner: The name under which events are committed.
     """
 
     def __init__(
-        self, storage: Storage, ledger: SharedLedger, clock: Clock, *, timing: Timing, machine_id: str, owner: str
+        self,
+        storage: Storage,
+        ledger: SharedLedger,
+        clock: Clock,
+        *,
+        timing: Timing,
+        machine_id: str,
+        host: str,
+        owner: str,
     ) -> None:
         self._allowance = Allowance(storage.traits.propagation_delay)
         self._timing = self._allowed(timing)
@@ -96,6 +105,7 @@ class Watcher:
         self._taps: tuple[Tap, ...] = ()
         self._clock = clock
         self._machine_id = machine_id
+        self._host = host
         self._owner = owner
         self._memory = Memory()
         self._observer: ObserverState | None = None
@@ -196,6 +206,7 @@ class Watcher:
             started=seen.started,
             finished=seen.finished,
             observer=self._machine_id,
+            host=self._host,
             owner=self._owner,
             late_ms=late_ms,
             count=count,

@@ -19,6 +19,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path("src/heartbeat_kit")
 UNIT, PURE, FAILURES = "tests/unit", "tests/unit/observer", "tests/regressions"
+ATTACKS = f"{UNIT}/test_attacks_guards.py"
 
 
 class Mutant(NamedTuple):
@@ -50,8 +51,8 @@ MUTANTS = (
     Mutant(
         "settle: time for what had not changed",
         "_observer/_guard.py",
-        "    if disruption.settle:\n",
-        "    if disruption.settle is None:\n",
+        "return settled(moved, timing, now) if disruption.settle or disruption.resumed else moved",
+        "return settled(moved, timing, now) if disruption.resumed else moved",
         (f"{FAILURES}/test_failures_clocks.py", "test_f20_f23_after_a_disturbance_peers_get_time_to_be_heard"),
     ),
     Mutant(
@@ -106,9 +107,16 @@ MUTANTS = (
     Mutant(
         "fleet silence: told once",
         "_observer/_silence.py",
-        "if ledger_entry is not None and ledger_entry.event_id == self.id:",
+        "if ledger_entry.event_id == self.id or unheard_since:",
         "if False:",
         (f"{PURE}/test_silence.py", "test_unknown_and_one_event_at_once"),
+    ),
+    Mutant(
+        "fleet silence: told once by all processes",
+        "_observer/_silence.py",
+        "if ledger_entry.event_id == self.id or unheard_since:",
+        "if ledger_entry.event_id == self.id:",
+        (ATTACKS, "test_two_processes_that_share_a_ledger_announce_one_silence_once"),
     ),
     Mutant(
         "fleet silence: a stalled look does not say it",
@@ -120,30 +128,58 @@ MUTANTS = (
     Mutant(
         "silence hold: it ends",
         "_observer/_verdict.py",
-        "if silent and now.mono_ms < max(offline, warning + timing.hold_ms):",
+        "if silent and now.mono_ms < believed_ms(known, timing):",
         "if silent:",
         (f"{PURE}/test_silence.py", "test_the_only_peer_s_death_is_found"),
     ),
     Mutant(
         "resumption: who did not rise settles",
         "_observer/_pass.py",
-        "self._disruption = disruption._replace(resumed=True)",
-        "self._disruption = disruption",
+        "            self._disruption = self._disruption._replace(resumed=True)\n",
+        "",
         (f"{PURE}/test_silence.py", "test_who_did_not_rise_with_the_first_gets_a_settle_period"),
     ),
     Mutant(
-        "resumption: for no longer than a hold",
+        "resumption: in a new process too",
+        "_observer/_pass.py",
+        "                known = settled(known, self._timing, self._started)\n",
+        "                pass\n",
+        (ATTACKS, "test_a_scheduled_observer_waits_for_those_who_are_late_after_a_silence"),
+    ),
+    Mutant(
+        "settle: for no longer than a hold",
         "_observer/_guard.py",
-        "settle = max(settle, min(now.mono_ms + timeout, silence + timeout + timing.delay_ms + timing.hold_ms))",
-        "settle = max(settle, now.mono_ms + timeout)",
+        "until = min(now.mono_ms + timing.timeout_for(known.interval_ms), latest_ms(known, timing))",
+        "until = now.mono_ms + timing.timeout_for(known.interval_ms)",
         ("tests/property/test_guards.py", "test_a_dead_machine_is_found_however_seldom_the_others_are_heard"),
+    ),
+    Mutant(
+        "stall: for no longer than a hold",
+        "_observer/_pass.py",
+        "stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, self._timing),",
+        "stalled=self._disruption.stalled,",
+        (f"{PURE}/test_guard.py", "test_an_observer_that_is_never_in_time_finds_a_death"),
+    ),
+    Mutant(
+        "blind: a look in between counts",
+        "_observer/_guard.py",
+        "passed - min(memory.blind_ms - memory.last.mono_ms, slot_ms)",
+        "passed",
+        (ATTACKS, "test_a_death_is_found_by_an_observer_that_sees_every_other_time"),
     ),
     Mutant(
         "watermark: the observer proves nothing",
         "_observer/_pass.py",
-        "if rose and machine_id != self._observer:",
-        "if rose:",
-        (f"{PURE}/test_silence.py", "test_the_only_peer_s_death_is_found"),
+        "return heartbeat.machine_id != self._observer and (",
+        "return (",
+        (f"{PURE}/test_silence.py", "test_the_observer_s_own_beat_is_no_proof_of_the_medium"),
+    ),
+    Mutant(
+        "watermark: its host proves nothing",
+        "_observer/_pass.py",
+        "(not self._host or heartbeat.host != self._host)",
+        "True",
+        (ATTACKS, "test_another_machine_of_the_observer_s_own_host_proves_nothing_about_the_medium"),
     ),
     Mutant(
         "watermark: nobody proves it for itself",
@@ -197,7 +233,7 @@ MUTANTS = (
     Mutant(
         "cascade: one a window",
         "_observer/_cascade.py",
-        "if before is not None and before.since_ms > now_ms - timing.cascade_ms:",
+        "if before is not None and abs(now_ms - before.since_ms) < timing.cascade_ms:",
         "if False:",
         (f"{PURE}/test_cascade.py", "test_one_a_window"),
     ),

@@ -85,7 +85,7 @@ class Medium:
         """The clock of another machine: our own where every writer is on our host."""
         return self.clock.sibling(skew=skew) if self.cross_host else self.clock
 
-    def service(self, machine_id, *, config=None, clock=None, storage=None, state=None):
+    def service(self, machine_id, *, config=None, clock=None, storage=None, state=None, host=None):
         """A service whose medium is not in doubt.
 
         These fleets are so small that where it delays, every death would be a silence of everybody. That has tests of
@@ -98,6 +98,7 @@ class Medium:
             config,
             clock=clock or self.clock,
             machine_id=machine_id,
+            host=host or (machine_id if self.cross_host else "here"),
             state_dir=self.state / (state or machine_id),
         )
         self._services.append(service)

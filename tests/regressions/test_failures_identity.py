@@ -73,13 +73,12 @@ def test_f02_one_source_says_who_we_are(monkeypatch):
     assert everybody() == {"main-1"}
 
 
-def test_f02_two_hosts_under_one_id_are_reported_as_a_conflict(medium, clock, monkeypatch):
+def test_f02_two_hosts_under_one_id_are_reported_as_a_conflict(medium, clock):
     """Two hosts that beat as one machine are named in report and state; two processes of one host are not."""
     observer = medium.service("watcher")
     senders = []
     for machine, host in (("twin", "alpha"), ("single", "gamma"), ("twin", "beta"), ("single", "gamma")):
-        monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
-        senders.append(medium.service(machine, clock=medium.clock_of(), state=f"sender-{len(senders)}"))
+        senders.append(medium.service(machine, clock=medium.clock_of(), host=host, state=f"sender-{len(senders)}"))
     for _ in range(6):
         for sender in senders:
             sender.register()

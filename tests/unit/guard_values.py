@@ -41,7 +41,7 @@ class Scene:
 
     def restart(self):
         """A new process of the observer: what is stored stays."""
-        self.service = HeartbeatService(self.storage, self.config, clock=self.clock, machine_id="watcher")
+        self.service = HeartbeatService(self.storage, self.config, clock=self.clock, machine_id="watcher", host="here")
         self.service.subscribe(self.heard)
 
     def beat(self, *names, **more):

@@ -32,7 +32,7 @@ def dispatcher(storage):
 @pytest.fixture
 def checker(storage, clock, dispatcher):
     timing = Timing(heartbeat_ms=30_000, timeout_ms=120_000)
-    watcher = Watcher(storage, storage, clock, timing=timing, machine_id="watcher", owner="me")
+    watcher = Watcher(storage, storage, clock, timing=timing, machine_id="watcher", host="", owner="me")
     return Checker(watcher, dispatcher, clock)
 
 

@@ -2,10 +2,13 @@
 
 import json
 
+import attrs
 import pytest
 from ledger_values import START, move, window
 
+from heartbeat_kit._events import Reason
 from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.storage import Move
 from heartbeat_kit.storage._event_codec import event_to_record
 from heartbeat_kit.storage._ledger_codec import window_to_record
 from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, LedgerReader
@@ -49,6 +52,27 @@ def test_a_state_never_changes():
     assert after.entries["web-1"].event_id == "e2"
     with pytest.raises(TypeError):
         entries["x"] = 1
+
+
+def test_a_removed_machine_is_forgotten_after_thirty_days():
+    """By the time of what is committed; who is only offline stays, and so does what is about the fleet."""
+    day = 86_400_000
+    gone = attrs.evolve(move("g", "gone").entry, reason=Reason.REMOVED, since_ms=START, announced_ms=None)
+    late = attrs.evolve(gone, machine_id="late", event_id="l", announced_ms=START + day)
+    kept = attrs.evolve(gone, machine_id="kept", event_id="k", reason=Reason.SILENT)
+    fleet = attrs.evolve(kept, machine_id="*silence", event_id="s")
+    state = EMPTY_LEDGER
+    for entry in (gone, late, kept, fleet):
+        made = attrs.evolve(move(entry.event_id).transition, detected_at=START)
+        state, _ = state.apply([Move(expected=None, entry=entry, transition=made, owner="me")])
+    at_limit, _ = state.apply(
+        [attrs.evolve(move("a"), transition=attrs.evolve(made, id="a", detected_at=START + 30 * day))]
+    )
+    assert set(at_limit.entries) == {"gone", "late", "kept", "*silence", "web-1"}
+    after, _ = state.apply(
+        [attrs.evolve(move("b"), transition=attrs.evolve(made, id="b", detected_at=START + 30 * day + 1))]
+    )
+    assert set(after.entries) == {"late", "kept", "*silence", "web-1"}
 
 
 def test_adoption_moves_the_dead_owners_events_and_no_others():

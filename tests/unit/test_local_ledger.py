@@ -6,9 +6,12 @@ import logging
 import os
 import stat
 
+import attrs
 import pytest
 from ledger_values import START, move, window
 
+from heartbeat_kit._events import Reason
+from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageClosedError, StorageUnavailableError
 from heartbeat_kit.storage import EventLog, MaintenanceCalendar, Observation, SharedLedger
 from heartbeat_kit.storage._ledger_codec import window_to_record
@@ -142,6 +145,42 @@ def test_notes_are_merged_and_older_records_passed_over(folder, ledger):
     expected = {"web-1": seen(5, at=50), "web-2": seen(1, at=7), "web-3": seen(2)}
     assert ledger.observations() == other.observations() == expected
     other.close()
+
+
+def test_every_part_of_a_note_survives_a_restart(folder, ledger):
+    note = Observation(
+        incarnation=7, seq=9, seen_ms=START, silent_ms=5, interval_ms=30_000, candidate=MachineStatus.OFFLINE, agreed=2
+    )
+    ledger.note({"web-1": note})
+    again = LocalLedger(folder)
+    assert again.observations() == {"web-1": note}
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [{"silent": -1}, {"interval": "30"}, {"candidate": "dead"}, {"agreed": None}])
+def test_a_note_that_cannot_be_is_left_out(folder, ledger, damage):
+    ledger.note({"web-1": seen(), "web-2": seen()})
+    ledger.close()
+    path = folder / "ledger.json"
+    record = json.loads(path.read_text())
+    record["observations"]["web-1"] |= damage
+    path.write_text(json.dumps(record))
+    again = LocalLedger(folder)
+    assert list(again.observations()) == ["web-2"]
+    again.close()
+
+
+def test_what_was_observed_of_nobody_is_forgotten_after_thirty_days(ledger):
+    """Notes of machines that were announced stay, unless they were removed."""
+    limit = 30 * 86_400_000
+    here = move("e1")
+    gone = attrs.evolve(move("e2", "gone"), entry=attrs.evolve(move("e2", "gone").entry, reason=Reason.REMOVED))
+    ledger.commit([here, gone])
+    ledger.note({name: seen(at=START) for name in ("web-1", "gone", "stranger")})
+    ledger.note({"new": seen(at=START + limit)})
+    assert set(ledger.observations()) == {"web-1", "gone", "stranger", "new"}
+    ledger.note({"new": seen(2, at=START + limit + 1)})
+    assert set(ledger.observations()) == {"web-1", "new"}
 
 
 def test_a_note_without_news_writes_nothing(folder, ledger):

@@ -1,6 +1,7 @@
 """`HeartbeatService`: the façade, on virtual time."""
 
 import os
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,6 +77,17 @@ class TestConstruction:
             HeartbeatService(storage, {}, clock=clock, machine_id="a")
         with pytest.raises(InvalidMachineIdError):
             HeartbeatService(storage, clock=clock, machine_id="../a")
+
+    @pytest.mark.parametrize("host", ["", "h" * 256, "new\nline", b"bytes", 7])
+    def test_a_host_that_no_record_could_carry_is_refused(self, storage, clock, host):
+        with pytest.raises(InvalidConfigurationError, match="host is"):
+            HeartbeatService(storage, clock=clock, machine_id="a", host=host)
+
+    def test_records_are_signed_with_the_host(self, storage, clock):
+        assert HeartbeatService(storage, clock=clock, machine_id="a").host == socket.gethostname()
+        service = HeartbeatService(storage, clock=clock, machine_id="a", host="container of rack-7")
+        service.register()
+        assert (service.host, storage.get("a").host) == ("container of rack-7", "container of rack-7")
 
     def test_the_default_identity_is_the_one_source(self, storage, clock, monkeypatch):
         monkeypatch.setenv("MACHINE_ID", " Lab-7 ")
@@ -685,6 +697,8 @@ class TestSyncedFolder:
         folder = tmp_path / "folder"
         folder.mkdir()
         heard = RecordingListener()
+        sent = SharedFolderStorage(folder, propagation_delay=MINUTE)
+        far = HeartbeatService(sent, clock=clock, machine_id="web-2", host="far", state_dir=tmp_path / "far")
         for process in range(3):
             service, storage = self.watch(folder, clock, tmp_path)
             service.subscribe(heard)
@@ -694,11 +708,12 @@ class TestSyncedFolder:
                 clock.advance(10)
                 service.register(machine_id="web-1")
             for _ in range(30):
-                service.register(machine_id="web-2")  # somebody is heard, so the medium is not in doubt
+                far.register()  # somebody elsewhere is heard, so the medium is not in doubt
                 service.check(force=True)
                 clock.advance(20)
             assert service.state()["web-1"].status is MachineStatus.OFFLINE
             storage.close()
+        sent.close()
         assert [event.after for event in heard.of("web-1")] == ["online", "warning", "offline"]
 
     def test_watching_writes_nothing_into_the_folder(self, tmp_path, clock):

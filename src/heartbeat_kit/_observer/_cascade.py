@@ -44,7 +44,7 @@ def cascade(
     if not falling:
         return None
     before = ledger.get(CASCADE_KEY)
-    if before is not None and before.since_ms > now_ms - timing.cascade_ms:
+    if before is not None and abs(now_ms - before.since_ms) < timing.cascade_ms:
         return None
     moved = {move.entry.machine_id for move in moves}
     fallen = [
@@ -52,7 +52,7 @@ def cascade(
         *(
             entry
             for name, entry in ledger.items()
-            if name not in moved and _counts(entry) and _announced(entry) > now_ms - timing.cascade_ms
+            if name not in moved and _counts(entry) and abs(now_ms - _announced(entry)) < timing.cascade_ms
         ),
     ]
     if len(fallen) <= timing.cascade_threshold:

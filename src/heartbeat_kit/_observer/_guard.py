@@ -15,7 +15,7 @@ from heartbeat_kit._clock import Instant
 from heartbeat_kit._observer._known import Known, Memory
 from heartbeat_kit._observer._timing import CLOCK_STEP_MS, Timing
 
-__all__ = ["QUIET", "Disruption", "detect", "postpone"]
+__all__ = ["QUIET", "Disruption", "detect", "latest_ms", "postpone", "settled"]
 
 
 class Disruption(NamedTuple):
@@ -41,7 +41,7 @@ class Disruption(NamedTuple):
 QUIET = Disruption()
 
 
-def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
+def detect(memory: Memory, now: Instant, late_ms: int, slot_ms: int) -> Disruption:
     """Compare this look with the last one.
 
     Args:
@@ -49,6 +49,7 @@ def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
         now: This look.
         late_ms: How far a background loop is beyond its plan where that counts as a stall, else 0. Looks on demand
             may be far apart by design.
+        slot_ms: The time between two looks, as planned.
     """
     if memory.last is None:
         return QUIET
@@ -56,9 +57,12 @@ def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
     step = now.wall_ms - memory.last.wall_ms - passed
     # A look on demand may have come in between: nothing was lost before it.
     late_ms = min(late_ms, passed)
+    # Up to one look before the first that failed the storage may still have been there; not counting that would let
+    # a storage that fails in every other look hide a death for ever.
+    unseen_ms = 0 if memory.blind_ms is None else passed - min(memory.blind_ms - memory.last.mono_ms, slot_ms)
     if abs(step) > CLOCK_STEP_MS:
         return Disruption(
-            lost_ms=late_ms if memory.blind_ms is None else passed,
+            lost_ms=max(late_ms, unseen_ms),
             settle=True,
             clock_step=True,
             stalled=True,
@@ -66,13 +70,15 @@ def detect(memory: Memory, now: Instant, late_ms: int) -> Disruption:
         )
     if late_ms > 0:
         return Disruption(
-            lost_ms=max(late_ms, 0 if memory.blind_ms is None else passed),
+            lost_ms=max(late_ms, unseen_ms),
             settle=True,
             stalled=True,
             reason=f"this look came {late_ms / 1000:.1f} s later than planned",
         )
     if memory.blind_ms is not None:
-        return Disruption(lost_ms=passed, settle=True, reason=f"the storage was out of sight for {passed / 1000:.1f} s")
+        return Disruption(
+            lost_ms=unseen_ms, settle=True, reason=f"the storage was out of sight for {passed / 1000:.1f} s"
+        )
     return QUIET
 
 
@@ -82,12 +88,23 @@ def postpone(known: Known, disruption: Disruption, timing: Timing, now: Instant,
     On a medium that delays, at most one timeout of silence counts between two looks (`gap_ms` apart): records may
     have been on their way all the time.
     """
-    timeout = timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else timing.heartbeat_ms)
-    uncounted = max(gap_ms - timeout, 0) if timing.delay_ms else 0
+    uncounted = max(gap_ms - timing.timeout_for(known.interval_ms), 0) if timing.delay_ms else 0
     lost = max(disruption.lost_ms, uncounted)
-    silence, settle = min(known.silence_ms + lost, now.mono_ms), known.settle_ms
-    if disruption.settle:
-        settle = max(settle, now.mono_ms + timeout)
-    elif disruption.resumed:  # again and again, if the medium comes and goes, but for no longer than a hold
-        settle = max(settle, min(now.mono_ms + timeout, silence + timeout + timing.delay_ms + timing.hold_ms))
-    return attrs.evolve(known, silence_ms=silence, settle_ms=settle)
+    moved = attrs.evolve(known, silence_ms=min(known.silence_ms + lost, now.mono_ms))
+    return settled(moved, timing, now) if disruption.settle or disruption.resumed else moved
+
+
+def settled(known: Known, timing: Timing, now: Instant) -> Known:
+    """Give a machine one more timeout to be heard: again and again if need be, but not beyond `latest_ms`."""
+    until = min(now.mono_ms + timing.timeout_for(known.interval_ms), latest_ms(known, timing))
+    return attrs.evolve(known, settle_ms=max(known.settle_ms, until))
+
+
+def latest_ms(known: Known, timing: Timing) -> int:
+    """Until when disturbances of the observer may put the verdict on a machine off, on the monotonic axis.
+
+    One hold, or one timeout if that is longer, after its offline deadline. Time that was lost is no part of a silence,
+    so this is reached by watching only.
+    """
+    timeout = timing.timeout_for(known.interval_ms)
+    return known.silence_ms + 2 * timeout + timing.delay_ms + max(timing.hold_ms, timeout)

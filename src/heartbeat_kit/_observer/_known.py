@@ -64,11 +64,11 @@ class Watermark(NamedTuple):
         """The watermark after time in which nobody listened."""
         if not lost_ms:
             return self
-        return self._replace(
-            rose_ms=min(self.rose_ms + lost_ms, now_ms),
-            other_ms=min(self.other_ms + lost_ms, now_ms),
-            begun_ms=min(self.begun_ms + lost_ms, now_ms),
+        rose_ms, other_ms, begun_ms = (
+            -NEVER if moment == -NEVER else min(moment + lost_ms, now_ms)
+            for moment in (self.rose_ms, self.other_ms, self.begun_ms)
         )
+        return self._replace(rose_ms=rose_ms, other_ms=other_ms, begun_ms=begun_ms)
 
     def heard(self, machine_id: str, at_ms: int) -> Watermark:
         """The watermark after a rise."""
@@ -99,6 +99,7 @@ class Known:
         changes: The slots of the last changes of its verdict, for the flap score.
         flapping: It keeps changing.
         held: Its deadline has passed, and it is called unknown because nobody else is heard.
+        promised_ms: The beat it promised by what was noted of it, where there is no record to ask; or zero.
     """
 
     heartbeat: Heartbeat | None
@@ -117,6 +118,12 @@ class Known:
     changes: tuple[int, ...] = ()
     flapping: bool = False
     held: bool = False
+    promised_ms: int = 0
+
+    @property
+    def interval_ms(self) -> int:
+        """The beat it promises; zero if nobody knows."""
+        return self.promised_ms if self.heartbeat is None else self.heartbeat.interval_ms
 
     def judged(
         self, verdict: MachineStatus, *, wake_ms: int, held: bool, changes: tuple[int, ...], flapping: bool
@@ -139,6 +146,7 @@ class Known:
             changes,
             flapping,
             held,
+            self.promised_ms,
         )
 
     def heard_again(self, fresh: Known, rival: Rival | None) -> Known:

@@ -24,7 +24,7 @@ from heartbeat_kit._observer._pass import Pass, Rise
 from heartbeat_kit._observer._rivals import conflict_sentence
 from heartbeat_kit._observer._silence import SILENCE_KEY, Silence
 from heartbeat_kit._observer._timing import Timing
-from heartbeat_kit._observer._verdict import deadlines
+from heartbeat_kit._observer._verdict import believed_ms
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Move, Observation, Snapshot
 
@@ -61,6 +61,7 @@ def look(
     started: Instant,
     finished: Instant,
     observer: str,
+    host: str = "",
     owner: str = "",
     late_ms: int = 0,
     count: bool = True,
@@ -77,13 +78,14 @@ def look(
         started: Both clocks before the snapshot was taken; silence is judged at this instant.
         finished: Both clocks after it; proof of life is dated by this one, so a slow load makes nobody look older.
         observer: The machine id of the observer.
+        host: The host name it signs with: what others on it write proves nothing about a medium between hosts.
         owner: Who delivers the events.
         late_ms: How late a background loop is where that counts as a stall.
         count: Whether this look counts towards confirmation; a query does not.
         observations: What an earlier process of this observer noted.
         windows: The maintenance windows.
     """
-    disruption = detect(memory, started, late_ms)
+    disruption = detect(memory, started, late_ms, timing.slot_ms)
     if memory.last is None:
         memory = attrs.evolve(memory, watermark=memory.watermark._replace(begun_ms=started.mono_ms))
     owing = memory.owing if ledger is memory.ledger else _owing(ledger)
@@ -98,6 +100,7 @@ def look(
         observations=observations,
         owing=owing,
         observer=observer,
+        host=host,
         count=count,
     )
     pass_.run()
@@ -120,12 +123,12 @@ def look(
     dropped = pass_.gone.keys() - leaving.keys()
     everybody = _merged(memory.known, {**updates, **leaving}, dropped)
     silence = memory.silence if any(each.held for each in updates.values()) else None  # who is held is always visited
-    if silence is None and (held := {name: deadlines(each, timing)[0] for name, each in updates.items() if each.held}):
+    if silence is None and (held := {name: believed_ms(each, timing) for name, each in updates.items() if each.held}):
         others = {name: each for name, each in everybody.items() if name != observer}
-        silence = Silence.of(held, others, timing, started.mono_ms)
+        silence = Silence.of(held, others, pass_.watermark, started.mono_ms)
     if silence is not None:
         entry = ledger.get(SILENCE_KEY)
-        told = silence.move(entry, watermark=pass_.watermark, observer=observer, owner=owner, offset_ms=offset)
+        told = silence.move(entry, observer=observer, owner=owner, offset_ms=offset)
         moves += [told] if told is not None else []
     if brake := cascade(ledger, moves, timing, started.wall_ms, observer=observer, owner=owner):
         moves.insert(0, brake)  # before the changes it is about

@@ -19,19 +19,29 @@ __all__ = ["news_of"]
 def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instant) -> Observation | None:
     """What to note of a machine now, or ``None`` if the ledger knows it.
 
-    A rise is news. A silence is news for every half timeout it grew, until it is announced.
+    A rise is news, and so is what waits for more looks to agree. A silence is news for every half timeout it grew,
+    until it is announced; and at once if it was noted by a clock that has been set back since, because no time passes
+    for the next run until that clock has caught up.
     """
-    if known.heartbeat is None:
+    order = noted.order if known.heartbeat is None and noted is not None else None
+    if known.heartbeat is not None:
+        order = known.heartbeat.order
+    if order is None or (noted is not None and noted.order > order):
         return None
-    incarnation, seq = known.heartbeat.order
-    if noted is None or (noted.incarnation, noted.seq) < known.heartbeat.order:
-        return Observation(incarnation=incarnation, seq=seq, seen_ms=known.rose_wall_ms)
-    silent = now.mono_ms - known.silence_ms
-    if (
-        (noted.incarnation, noted.seq) != known.heartbeat.order
-        or known.verdict is MachineStatus.OFFLINE
-        or known.basis is Basis.SENDER
-        or silent - noted.silent_ms < timing.timeout_ms // 2
-    ):
-        return None
-    return Observation(incarnation=incarnation, seq=seq, seen_ms=now.wall_ms, silent_ms=silent)
+    seen_ms, silent_ms = known.rose_wall_ms, 0
+    if noted is not None and noted.order == order:
+        silent = now.mono_ms - known.silence_ms
+        grown = silent - noted.silent_ms >= timing.timeout_ms // 2 or noted.seen_ms > now.wall_ms
+        counted = (known.candidate, known.agreed) != (noted.candidate, noted.agreed)
+        if known.basis is Basis.SENDER or not (counted or (grown and known.verdict is not MachineStatus.OFFLINE)):
+            return None
+        seen_ms, silent_ms = now.wall_ms, silent
+    return Observation(
+        incarnation=order[0],
+        seq=order[1],
+        seen_ms=seen_ms,
+        silent_ms=silent_ms,
+        interval_ms=known.interval_ms,
+        candidate=known.candidate,
+        agreed=known.agreed,
+    )

@@ -14,11 +14,11 @@ from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis, Reason
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._observer._flapping import inherited
-from heartbeat_kit._observer._guard import Disruption, postpone
+from heartbeat_kit._observer._guard import Disruption, latest_ms, postpone, settled
 from heartbeat_kit._observer._known import NEVER, Known, Memory
 from heartbeat_kit._observer._rivals import seen_host
-from heartbeat_kit._observer._sighting import as_announced, first_sight, risen
-from heartbeat_kit._observer._silence import medium_silent, resumed
+from heartbeat_kit._observer._sighting import as_announced, first_sight, noted_only, risen
+from heartbeat_kit._observer._silence import medium_silent, patience_ms, resumed
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._observer._verdict import judge, never_seen
 from heartbeat_kit._status import MachineStatus
@@ -59,6 +59,7 @@ class Pass:
         observations: Mapping[str, Observation],
         owing: frozenset[str],
         observer: str,
+        host: str,
         count: bool,
     ) -> None:
         self.updates: dict[str, Known] = {}
@@ -76,31 +77,19 @@ class Pass:
         self._observations = observations
         self._owing = owing
         self._observer = observer
+        self._host = host
         self._count = count
         self._last = memory.last or started
         self._gap_ms = started.mono_ms - self._last.mono_ms
 
     def run(self) -> None:
         """Visit every machine that may have changed."""
-        memory, snapshot, disruption = self._memory, self._snapshot, self._disruption
+        memory, snapshot, get = self._memory, self._snapshot, self._memory.known.get
         delays = self._timing.delay_ms > 0
-        unheard = memory.last is not None and resumed(self.watermark, self._timing, self._last.mono_ms)
-        everybody = disruption.settle or unheard or (delays and self._gap_ms > self._timing.timeout_ms)
-        now, get, strangers = self._started.mono_ms, memory.known.get, 0
-        visits = []
-        for machine_id, heartbeat in snapshot.heartbeats.items():  # the hot loop
-            known = get(machine_id)
-            if known is None:
-                strangers += 1
-            elif known.heartbeat is heartbeat and now < known.wake_ms and not everybody:
-                continue
-            visits.append((machine_id, heartbeat))
-        if self._owing:
-            visited = {machine_id for machine_id, _ in visits}
-            owing = (name for name in sorted(self._owing - visited) if name in snapshot.heartbeats)
-            visits += [(name, snapshot.heartbeats[name]) for name in owing]
-        if delays and self._listen(visits) and unheard:
-            self._disruption = disruption._replace(resumed=True)
+        visits = self._visits(everybody=self._disruption.settle or (delays and self._gap_ms > self._timing.timeout_ms))
+        if delays and self._listen(visits) and self._was_unheard():
+            self._disruption = self._disruption._replace(resumed=True)
+            visits = self._visits(everybody=True)
         for machine_id, heartbeat in visits:
             self._present(machine_id, heartbeat, get(machine_id))
         for machine_id, reason in snapshot.unreadable.items():
@@ -108,14 +97,42 @@ class Pass:
                 self._unreadable(machine_id, reason, get(machine_id))
         for machine_id, sentence in snapshot.conflicts.items():
             self._copies(machine_id, sentence)
+        strangers = sum(machine_id not in memory.known for machine_id, _ in visits)
         if memory.last is None or len(memory.known) > len(snapshot.heartbeats) - strangers:
             self._missing()
         for machine_id in self._timing.expected:
             if machine_id not in memory.known and machine_id not in self.updates and machine_id not in self.gone:
                 self._judge(machine_id, attrs.evolve(self._from_ledger(machine_id), absent=True))
 
+    def _visits(self, *, everybody: bool) -> list[tuple[str, Heartbeat]]:
+        """The machines to judge: those whose record changed or whose time has come, and those that are owed a word."""
+        now, get = self._started.mono_ms, self._memory.known.get
+        visits = []
+        for machine_id, heartbeat in self._snapshot.heartbeats.items():  # the hot loop
+            known = get(machine_id)
+            if known is not None and known.heartbeat is heartbeat and now < known.wake_ms and not everybody:
+                continue
+            visits.append((machine_id, heartbeat))
+        if self._owing:
+            visited = {machine_id for machine_id, _ in visits}
+            owing = (name for name in sorted(self._owing - visited) if name in self._snapshot.heartbeats)
+            visits += [(name, self._snapshot.heartbeats[name]) for name in owing]
+        return visits
+
+    def _was_unheard(self) -> bool:
+        """Whether the medium had been silent at the look before, by what is remembered or what was noted of it."""
+        before = self._memory.watermark.postponed(self._disruption.lost_ms, self._started.mono_ms)
+        if self._memory.last is not None:
+            return resumed(before, self._timing, self._last.mono_ms)
+        noted = [
+            observation.silent_ms
+            for machine_id, observation in self._observations.items()
+            if machine_id != self._observer and machine_id in self._snapshot.heartbeats
+        ]
+        return bool(noted) and min(noted) > patience_ms(self._timing, self._timing.heartbeat_ms)
+
     def _listen(self, visits: list[tuple[str, Heartbeat]]) -> bool:
-        """Whether anybody but the observer was heard in this look: what rose had to come through the medium."""
+        """Whether anybody was heard in this look whose record had to come through the medium."""
         heard = False
         for machine_id, heartbeat in visits:
             known = self._memory.known.get(machine_id)
@@ -123,13 +140,17 @@ class Pass:
             if known is not None and known.heartbeat is not None:
                 rose = heartbeat.order > known.heartbeat.order
             elif noted is not None:
-                rose = heartbeat.order > (noted.incarnation, noted.seq)
+                rose = heartbeat.order > noted.order
             else:
                 rose = self._memory.last is not None
-            if rose and machine_id != self._observer:
+            if rose and self._travelled(heartbeat):
                 self.watermark = self.watermark.heard(machine_id, self._finished.mono_ms)
                 heard = True
         return heard
+
+    def _travelled(self, heartbeat: Heartbeat) -> bool:
+        """Whether the record came from elsewhere: those of our own host are written to our own disk."""
+        return heartbeat.machine_id != self._observer and (not self._host or heartbeat.host != self._host)
 
     def _present(self, machine_id: str, heartbeat: Heartbeat, known: Known | None) -> None:
         entry = self._ledger.get(machine_id)
@@ -155,6 +176,8 @@ class Pass:
                 fresh = as_announced(fresh, entry, self._timing, self._started)
                 fresh = self._as_flapping(fresh, entry)
             known = attrs.evolve(fresh, verdict=entry.status if entry is not None and not tombstone else None)
+            if self._disruption.resumed:
+                known = settled(known, self._timing, self._started)
         elif heartbeat.order > before.order:
             known = self._risen(heartbeat, known, before)
         elif machine_id in self._memory.removed:
@@ -181,7 +204,7 @@ class Pass:
             trust_stamp=not self._disruption.clock_step,
             server_ms=self._snapshot.server_time_ms,
         )
-        if self._timing.delay_ms and known.rival is None and heartbeat.machine_id != self._observer:
+        if self._timing.delay_ms and known.rival is None and self._travelled(heartbeat):
             self.rises.append(Rise(heartbeat, self._last.mono_ms, self._finished.mono_ms))
         # Two that beat in step may be met in the same order for a long time.
         patience = 2 * self._timing.timeout_for(heartbeat.interval_ms) + self._timing.delay_ms + self._timing.hold_ms
@@ -220,14 +243,11 @@ class Pass:
                 self._judge(machine_id, self._postponed(attrs.evolve(known, absent=True, unreadable=None)))
 
     def _from_ledger(self, machine_id: str) -> Known:
-        entry = self._ledger.get(machine_id)
-        return Known(
-            None,
-            Basis.SENDER,
-            self._started.mono_ms,
-            self._started.wall_ms,
-            verdict=None if entry is None else entry.status,
-        )
+        entry, noted = self._ledger.get(machine_id), self._observations.get(machine_id)
+        verdict = None if entry is None else entry.status
+        if verdict is None or noted is None or (entry is not None and entry.reason is Reason.REMOVED):
+            return Known(None, Basis.SENDER, self._started.mono_ms, self._started.wall_ms, verdict=verdict)
+        return noted_only(noted, verdict, self._timing, self._started)
 
     def _postponed(self, known: Known) -> Known:
         if known.verdict is MachineStatus.OFFLINE and known.basis is not Basis.SENDER:
@@ -235,15 +255,14 @@ class Pass:
         return postpone(known, self._disruption, self._timing, self._started, self._gap_ms)
 
     def _judge(self, machine_id: str, known: Known) -> None:
-        interval = known.heartbeat.interval_ms if known.heartbeat is not None else 0
         now = self._started
         judged = judge(
             known,
             self._timing,
             now,
-            stalled=self._disruption.stalled,
+            stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, self._timing),
             count=self._count,
-            silent=medium_silent(machine_id, interval, self.watermark, self._timing, now.mono_ms),
+            silent=medium_silent(machine_id, known.interval_ms, self.watermark, self._timing, now.mono_ms),
         )
         self.updates[machine_id] = judged.known
         if judged.announce and (known.heartbeat is not None or machine_id in self._ledger):

@@ -15,7 +15,7 @@ from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry, Observation
 
-__all__ = ["as_announced", "first_sight", "risen"]
+__all__ = ["as_announced", "first_sight", "noted_only", "risen"]
 
 
 def first_sight(
@@ -43,12 +43,39 @@ def first_sight(
         if age > -timeout:
             silence = finished.mono_ms - max(age, 0)
             return Known(heartbeat, Basis.STAMP, silence, finished.wall_ms - max(age, 0))
-    elif observation is not None and (observation.incarnation, observation.seq) == heartbeat.order:
-        # At most one timeout is believed of the time nobody of us was running: what the clock says about it may be
-        # wrong, and on a medium that delays the newer record may not have arrived yet. What was counted before stays.
-        age = observation.silent_ms + min(max(finished.wall_ms - observation.seen_ms, 0), timeout)
-        return Known(heartbeat, Basis.LEDGER, finished.mono_ms - age, observation.seen_ms - observation.silent_ms)
+    elif observation is not None and observation.order == heartbeat.order:
+        silence_ms, rose_wall_ms = _noted(observation, timeout, finished)
+        return _as_counted(Known(heartbeat, Basis.LEDGER, silence_ms, rose_wall_ms), observation)
+    elif observation is not None and observation.order < heartbeat.order:
+        # It rose, only nobody was there. That is proof of life now if somebody was there a short time ago; else its
+        # own stamp must agree, because it may have died while nobody looked.
+        lately = abs(finished.wall_ms - observation.seen_ms) <= max(2 * timeout + timing.delay_ms, timing.hold_ms)
+        if lately or abs(finished.wall_ms - heartbeat.last_heartbeat_ms) < timeout + timing.delay_ms:
+            return _as_counted(Known(heartbeat, Basis.LEDGER, finished.mono_ms, finished.wall_ms), observation)
     return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms)
+
+
+def noted_only(observation: Observation, verdict: MachineStatus, timing: Timing, started: Instant) -> Known:
+    """A machine whose record this process has not seen, by what an earlier process noted of it."""
+    timeout = timing.timeout_for(observation.interval_ms)
+    silence_ms, rose_wall_ms = _noted(observation, timeout, started)
+    known = Known(None, Basis.LEDGER, silence_ms, rose_wall_ms, verdict=verdict, promised_ms=observation.interval_ms)
+    return _as_counted(known, observation)
+
+
+def _as_counted(known: Known, observation: Observation) -> Known:
+    """With the looks that agreed before: for `confirm_offline` it makes no difference who looked."""
+    return attrs.evolve(known, candidate=observation.candidate, agreed=observation.agreed)
+
+
+def _noted(observation: Observation, timeout_ms: int, now: Instant) -> tuple[int, int]:
+    """Where a noted silence began: on the monotonic axis, and by the wall clock.
+
+    At most one timeout is believed of the time nobody of us was running: what the clock says about it may be wrong,
+    and on a medium that delays the newer record may not have arrived yet. What was counted before stays.
+    """
+    age = observation.silent_ms + min(max(now.wall_ms - observation.seen_ms, 0), timeout_ms)
+    return now.mono_ms - age, observation.seen_ms - observation.silent_ms
 
 
 def as_announced(known: Known, entry: LedgerEntry, timing: Timing, started: Instant) -> Known:

@@ -8,9 +8,10 @@ observer's own write and read prove the medium. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from heartbeat_kit._events import Reason, event_id
+from heartbeat_kit._events import Basis, Reason, event_id
 from heartbeat_kit._fleet_events import FleetSilent
 from heartbeat_kit._observer._known import NEVER, Known, Watermark
 from heartbeat_kit._observer._timing import Timing
@@ -55,21 +56,25 @@ class Silence(NamedTuple):
         since_ms: Monotonic time of the look that noticed it.
         held: The machines whose deadline had passed then, sorted.
         believed_ms: Monotonic time at which the silence of the first of them is believed.
+        heard_ms: Monotonic time at which somebody was last heard in this process, or ``None``.
+        rose_wall_ms: Wall-clock time since which no record of anybody else is known to have risen, or ``None``.
     """
 
     id: str
     since_ms: int
     held: tuple[str, ...]
     believed_ms: int
+    heard_ms: int | None
+    rose_wall_ms: int | None
 
     @classmethod
-    def of(cls, held: dict[str, int], known: dict[str, Known], timing: Timing, now_ms: int) -> Silence:
+    def of(cls, held: Mapping[str, int], known: Mapping[str, Known], watermark: Watermark, now_ms: int) -> Silence:
         """Name a silence by the newest records of everybody: it lasts as long as they do, across restarts too.
 
         Args:
-            held: The machines it holds back, with the monotonic time of their warning.
+            held: The machines it holds back, with the monotonic time at which each is believed.
             known: Everybody but the observer.
-            timing: The numbers in force.
+            watermark: When anybody was heard last.
             now_ms: Monotonic time of the look.
         """
         records = [
@@ -81,24 +86,29 @@ class Silence(NamedTuple):
             id=event_id("fleet_silent", *(part for record in records for part in record)),
             since_ms=now_ms,
             held=tuple(sorted(held)),
-            believed_ms=min(held.values(), default=now_ms) + timing.hold_ms,
+            believed_ms=min(held.values(), default=now_ms),
+            heard_ms=None if watermark.rose_ms == -NEVER else watermark.rose_ms,
+            rose_wall_ms=max(
+                (each.rose_wall_ms for each in known.values() if each.basis is not Basis.SENDER), default=None
+            ),
         )
 
-    def move(
-        self, ledger_entry: LedgerEntry | None, *, watermark: Watermark, observer: str, owner: str, offset_ms: int
-    ) -> Move | None:
-        """What announces it, or ``None`` if the ledger knows it.
+    def move(self, ledger_entry: LedgerEntry | None, *, observer: str, owner: str, offset_ms: int) -> Move | None:
+        """What announces it, or ``None`` if the ledger knows it: by its id, or because nobody was heard since.
+
+        Another process may know other records of the same machines, and so another id for the same silence.
 
         Args:
             ledger_entry: The ledger's entry under `SILENCE_KEY`.
-            watermark: When anybody was heard last.
             observer: Who signs.
             owner: Who delivers.
             offset_ms: Wall minus monotonic.
         """
-        if ledger_entry is not None and ledger_entry.event_id == self.id:
-            return None
-        heard = watermark.rose_ms
+        since_ms, rose_ms = self.since_ms + offset_ms, self.rose_wall_ms
+        if ledger_entry is not None:
+            unheard_since = rose_ms is not None and rose_ms <= ledger_entry.since_ms <= since_ms
+            if ledger_entry.event_id == self.id or unheard_since:
+                return None
         return Move(
             expected=None if ledger_entry is None else ledger_entry.event_id,
             entry=LedgerEntry(
@@ -106,14 +116,14 @@ class Silence(NamedTuple):
                 status=MachineStatus.UNKNOWN,
                 event_id=self.id,
                 reason=Reason.SILENT,
-                since_ms=self.since_ms + offset_ms,
+                since_ms=since_ms,
             ),
             transition=FleetSilent(
                 id=self.id,
                 observer=observer,
                 machine_ids=self.held,
-                last_heard=None if heard == -NEVER else heard + offset_ms,
-                detected_at=self.since_ms + offset_ms,
+                last_heard=None if self.heard_ms is None else self.heard_ms + offset_ms,
+                detected_at=since_ms,
                 believed_at=self.believed_ms + offset_ms,
             ),
             owner=owner,

@@ -17,7 +17,7 @@ from heartbeat_kit._observer._known import NEVER, Known
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus, status_of_age
 
-__all__ = ["Judged", "deadlines", "evidence_of", "judge", "never_seen"]
+__all__ = ["Judged", "believed_ms", "deadlines", "evidence_of", "judge", "never_seen"]
 
 _SEVERITY: Final = {MachineStatus.ONLINE: 0, MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}
 
@@ -31,9 +31,15 @@ class Judged(NamedTuple):
 
 def deadlines(known: Known, timing: Timing) -> tuple[int, int]:
     """When the silence becomes a warning and when it becomes offline, on the monotonic axis."""
-    timeout = timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else timing.heartbeat_ms)
+    timeout = timing.timeout_for(known.interval_ms)
     warning = known.silence_ms + timeout + timing.delay_ms
     return warning, warning + timeout
+
+
+def believed_ms(known: Known, timing: Timing) -> int:
+    """When a silence that may be the medium's fault is believed, on the monotonic axis."""
+    warning, offline = deadlines(known, timing)
+    return max(offline, warning + timing.hold_ms)
 
 
 def never_seen(known: Known) -> bool:
@@ -58,7 +64,7 @@ def judge(known: Known, timing: Timing, now: Instant, *, stalled: bool, count: b
     previous = known.verdict
     if previous is None and stalled and _worse(evidence, MachineStatus.ONLINE):
         # Met first in a look that proves nothing: it gets the settle period that everybody else gets.
-        settle = now.mono_ms + timing.timeout_for(known.heartbeat.interval_ms if known.heartbeat else 0)
+        settle = now.mono_ms + timing.timeout_for(known.interval_ms)
         known = attrs.evolve(known, verdict=MachineStatus.UNKNOWN, settle_ms=settle)
         previous = known.verdict
     left = known.heartbeat is not None and known.heartbeat.left_at_ms is not None
@@ -89,7 +95,7 @@ def evidence_of(known: Known, timing: Timing, now: Instant, *, silent: bool = Fa
     if known.verdict is not MachineStatus.OFFLINE:
         if known.unreadable is not None and now.mono_ms < offline + timing.hold_ms:
             return MachineStatus.UNKNOWN, False
-        if silent and now.mono_ms < max(offline, warning + timing.hold_ms):
+        if silent and now.mono_ms < believed_ms(known, timing):
             return MachineStatus.UNKNOWN, True
     return MachineStatus.WARNING if now.mono_ms < offline else MachineStatus.OFFLINE, False
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis, Reason
+from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth, ObserverState
 from heartbeat_kit._observer._cascade import fell_in
 from heartbeat_kit._observer._known import Known, Memory
@@ -26,10 +27,18 @@ def fleet_state(
 ) -> FleetState:
     """Everybody, sorted by id; machines this service removed are left out. What a blind observer knows is stale."""
     stale = observer.health is ObserverHealth.BLIND
+    windows = {each.machine_id: each for each in reversed(memory.windows) if each.holds_at(now.wall_ms)}
     return FleetState(
         machines={
             machine_id: machine_state(
-                machine_id, known, memory=memory, timing=timing, now=now, observer=observer.machine_id, stale=stale
+                machine_id,
+                known,
+                memory=memory,
+                timing=timing,
+                now=now,
+                observer=observer.machine_id,
+                stale=stale,
+                window=windows.get(machine_id),
             )
             for machine_id, known in sorted(memory.known.items())
             if machine_id not in memory.removed
@@ -46,9 +55,17 @@ def fleet_state(
 
 
 def machine_state(
-    machine_id: str, known: Known, *, memory: Memory, timing: Timing, now: Instant, observer: str, stale: bool
+    machine_id: str,
+    known: Known,
+    *,
+    memory: Memory,
+    timing: Timing,
+    now: Instant,
+    observer: str,
+    stale: bool,
+    window: MaintenanceWindow | None = None,
 ) -> MachineState:
-    """One machine."""
+    """One machine, in the maintenance window that holds now, if one does."""
     heartbeat, status = known.heartbeat, known.verdict or MachineStatus.UNKNOWN
     entry = memory.ledger.get(machine_id)
     if entry is not None and not _same_evidence(entry, known, status):
@@ -85,7 +102,7 @@ def machine_state(
         since=began if known.basis is not Basis.SENDER else None,
         warning_since=warning_since,
         offline_since=began if status is MachineStatus.OFFLINE else None,
-        timeout=timing.timeout_for(heartbeat.interval_ms if heartbeat else timing.heartbeat_ms),
+        timeout=timing.timeout_for(known.interval_ms),
         next_deadline=None if deadline is None else memory.wall(max(deadline, known.settle_ms)),
         clock_skew=None
         if heartbeat is None or known.basis is not Basis.OBSERVER
@@ -97,9 +114,7 @@ def machine_state(
         allowance=timing.delay_ms,
         cascade=None if entry is None else fell_in(memory.ledger, entry, timing),
         flapping=known.flapping or (entry is not None and entry.flapping),
-        maintenance=next(
-            (each for each in memory.windows if each.machine_id == machine_id and each.holds_at(now.wall_ms)), None
-        ),
+        maintenance=window,
     )
 
 

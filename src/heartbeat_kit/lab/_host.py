@@ -64,7 +64,12 @@ class LabHost:
         if self.service is not None and self.service.is_running:
             return
         service = self.service = HeartbeatService(
-            self.link, self._config, clock=self.clock, machine_id=self._machine_id, state_dir=self._state_dir
+            self.link,
+            self._config,
+            clock=self.clock,
+            machine_id=self._machine_id,
+            host=self.name,
+            state_dir=self._state_dir,
         )
         if self._listener is not None:
             service.subscribe(self._listener)

@@ -70,8 +70,6 @@ class HostLedger:
         """Keep observations; one of an older record than is kept is passed over."""
         known = self._observations
         news = {
-            name: seen
-            for name, seen in observations.items()
-            if name not in known or (known[name].incarnation, known[name].seq) <= (seen.incarnation, seen.seq)
+            name: seen for name, seen in observations.items() if name not in known or known[name].order <= seen.order
         }
         self._observations = MappingProxyType({**known, **news})

@@ -28,31 +28,27 @@ class Link:
         network: Where to.
         node: Whose.
         traits: What it declares.
-        signs: It puts the host's name into each record, to tell clones apart.
 
     Attributes:
         cut: How many reasons there are why nothing works.
         full: How many reasons there are why no write works.
     """
 
-    def __init__(self, network: Network, node: Node, traits: StorageTraits, *, signs: bool) -> None:
+    def __init__(self, network: Network, node: Node, traits: StorageTraits) -> None:
         self.traits = traits
         self.cut = 0
         self.full = 0
         self._network = network
         self._node = node
-        self._signs = signs
 
     def put(self, heartbeat: Heartbeat) -> Heartbeat:
         """Write into the replica and send, unless a newer one is there."""
         self._reach(writing=True)
         node = self._node
-        signed = attrs.evolve(heartbeat, host=node.name) if self._signs else heartbeat
-        stored = node.replica.put(signed)
-        if stored is not signed:
-            return stored
-        self._network.send(node, heartbeat.machine_id, signed)
-        return heartbeat
+        stored = node.replica.put(heartbeat)
+        if stored is heartbeat:
+            self._network.send(node, heartbeat.machine_id, heartbeat)
+        return stored
 
     def get(self, machine_id: str) -> Heartbeat | None:
         """One record of the replica as it is now."""
@@ -89,8 +85,8 @@ class Link:
 class MemoryLink(KeepsLedger, Link):
     """A link that has the host's ledger with it, as a `LocalLedger` in memory."""
 
-    def __init__(self, network: Network, node: Node, traits: StorageTraits, *, signs: bool) -> None:
-        super().__init__(network, node, traits, signs=signs)
+    def __init__(self, network: Network, node: Node, traits: StorageTraits) -> None:
+        super().__init__(network, node, traits)
         self._ledger: HostLedger = HostLedger()
 
     def observations(self) -> Mapping[str, Observation]:
@@ -105,6 +101,6 @@ class MemoryLink(KeepsLedger, Link):
 class FolderLink(Link):
     """A link to a real folder; the service keeps its ledger in a state directory of its own."""
 
-    def __init__(self, network: Network, node: Node, traits: StorageTraits, *, signs: bool, directory: Path) -> None:
+    def __init__(self, network: Network, node: Node, traits: StorageTraits, *, directory: Path) -> None:
         place = attrs.evolve(traits, durable=True, cross_process=True, location=f"folder:{directory}")
-        super().__init__(network, node, place, signs=signs)
+        super().__init__(network, node, place)

@@ -36,6 +36,8 @@ class _Service(Protocol):
     @property
     def machine_id(self) -> str: ...
     @property
+    def host(self) -> str: ...
+    @property
     def config(self) -> HeartbeatConfig: ...
     @property
     def storage(self) -> Storage: ...
@@ -78,7 +80,7 @@ class Recorder:
         self._flush_every = flush_every
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._encoder = LookEncoder()
+        self._encoder = LookEncoder(service.host)
         self._lines: list[bytes] = []
         self._held: Mapping[str, Heartbeat] = {}
         self._unreadable: Mapping[str, str] = {}

@@ -30,7 +30,7 @@ from heartbeat_kit._times import to_duration
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
-from heartbeat_kit.lab._trace import Trace, TraceLook
+from heartbeat_kit.lab._trace import OWN_HOST, Trace, TraceLook
 from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import MemoryStorage, Snapshot, StorageTraits
 
@@ -124,7 +124,9 @@ def replay(
 ) -> Replay:
     """Run the real observer with `config` over a recorded trace.
 
-    The looks come when they were recorded, so `HeartbeatConfig.check_interval` moves none of them. The observer begins
+    The looks come when they were recorded, so `HeartbeatConfig.check_interval` moves none of them, and so do the beats:
+    `HeartbeatConfig.heartbeat_interval` says what the observer expects. For machines that beat less often, replay
+    `Trace.thinned`. The observer begins
     knowing nothing, with an empty ledger and no maintenance windows. With the recorded configuration it announces what
     the live one did, down to the ids, but for what is not in a trace: what was known before it began, and, on a medium
     that delays, a machine that the observer itself removed. What one look says of several machines has no order.
@@ -220,7 +222,9 @@ def _play(trace: Trace, config: HeartbeatConfig) -> _Seen:
     clock = _Clock()
     recorded = _Recorded(trace.facts.traits, clock)
     timing = Timing.of(config, recorded.traits)
-    watcher = Watcher(recorded, recorded, clock, timing=timing, machine_id=trace.facts.observer, owner="replay")
+    watcher = Watcher(
+        recorded, recorded, clock, timing=timing, machine_id=trace.facts.observer, host=OWN_HOST, owner="replay"
+    )
     seen, open_ = _Seen(), dict[str, tuple[int, Transition, int]]()
     heard = dict[str, int]()
     with _silent_log():

@@ -104,7 +104,7 @@ class Stage:
                 name,
                 identities[name],
                 clock=clock.sibling(skew=skews.get(name, 0) / 1000),
-                link=_link(network, node, medium, directory, signs=bool(clones)),
+                link=_link(network, node, medium, directory),
                 config=config if name in watching else sender,
                 state_dir=None if directory is None else directory / name / "state",
                 listener=self._listener(name) if name in watching else None,
@@ -218,10 +218,10 @@ class Stage:
         return lambda event: heard.append(Heard(clock.true_ms, event))
 
 
-def _link(network: Network, node: Node, medium: Medium, directory: Path | None, *, signs: bool) -> Link:
+def _link(network: Network, node: Node, medium: Medium, directory: Path | None) -> Link:
     if directory is None:
-        return MemoryLink(network, node, medium.traits, signs=signs)
-    return FolderLink(network, node, medium.traits, signs=signs, directory=directory / node.name / "share")
+        return MemoryLink(network, node, medium.traits)
+    return FolderLink(network, node, medium.traits, directory=directory / node.name / "share")
 
 
 def _stall(host: LabHost, fault: Pause) -> Callable[[], None]:

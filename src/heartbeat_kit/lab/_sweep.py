@@ -214,6 +214,8 @@ def sweep(
 ) -> Sweep:
     """Replay a trace under each of several configurations.
 
+    The beats stay as they were recorded, whatever `HeartbeatConfig.heartbeat_interval` says, see `replay`.
+
     Args:
         trace: What was seen.
         configs: What to try, by name or in a list; in a list each is called by its beat, its timeout and, above 1,
@@ -221,7 +223,7 @@ def sweep(
         truth: When each machine was alive; see `replay`.
 
     Raises:
-        InvalidConfigurationError: `configs` is empty or holds something else.
+        InvalidConfigurationError: `configs` is empty or holds something else, or two of a list are called the same.
 
     >>> from datetime import timedelta
     >>> from heartbeat_kit.lab import Trace, sweep
@@ -238,6 +240,9 @@ def sweep(
         raise InvalidConfigurationError("configs is empty: give at least one HeartbeatConfig to try")
     if strange := [name for name, config in named if not isinstance(config, HeartbeatConfig)]:
         raise InvalidConfigurationError(f"{', '.join(map(str, strange))}: expected a HeartbeatConfig for each name")
+    names = [name for name, _ in named]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidConfigurationError(f"two settings are called {twice[0]!r}: give them in a mapping, by name")
     return Sweep(
         rows=tuple(SweepRow.of(name, trace, replay(trace, config, truth=truth)) for name, config in named),
         caption=repr(trace)[1:-1],

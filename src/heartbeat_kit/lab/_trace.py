@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import attrs
 from attrs import field
@@ -26,7 +26,10 @@ from heartbeat_kit.lab._quality import Span
 from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import Snapshot, StorageTraits
 
-__all__ = ["ObserverFacts", "Trace", "TraceLook"]
+__all__ = ["OWN_HOST", "ObserverFacts", "Trace", "TraceLook"]
+
+OWN_HOST: Final = "own host"
+"""What a trace calls the host of the observer; it does not name the others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +99,8 @@ class TraceLook(NamedTuple):
         blind: Looks between the one before and this one could not see the storage.
         query: It was a question (`state`, `wait_for`), which announces nothing.
         server_ms: The storage's own clock, where it has one.
-        records: Records that are new or another than before, without metadata and host.
+        records: Records that are new or another than before, without metadata; of their hosts only whether it was the
+            observer's own.
         gone: Machines whose readable record is not there any more.
         unreadable: Machines whose record cannot be read, with the reason; ``None`` for one that is not so any more.
     """

@@ -13,8 +13,8 @@ from heartbeat_kit._clock import Instant
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit.errors import DamagedTraceError, HeartbeatKitError, StorageUnavailableError
-from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
-from heartbeat_kit.lab._trace_text import FORMAT, HEADER, ORIGIN, SCHEMA_VERSION, rest_of
+from heartbeat_kit.lab._trace import OWN_HOST, ObserverFacts, Trace, TraceLook
+from heartbeat_kit.lab._trace_text import FORMAT, HEADER, ORIGIN, SCHEMA_VERSION, Rest
 
 __all__ = ["load_trace"]
 
@@ -83,7 +83,7 @@ class _Decoder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._last: Instant | None = None
-        self._beats: dict[str, Heartbeat] = {}
+        self._rests: dict[str, Rest] = {}
         self._held: set[str] = set()
         self._unreadable: set[str] = set()
 
@@ -124,8 +124,8 @@ class _Decoder:
         return tuple(self._record(line, name, parts, wall_ms) for name, parts in said.items())
 
     def _record(self, line: int, name: str, parts: Any, wall_ms: int) -> Heartbeat:
-        before = self._beats.get(name)
-        if not isinstance(parts, list) or len(parts) not in {2, 6} or (len(parts) == 2 and before is None):
+        before = self._rests.get(name)
+        if not isinstance(parts, list) or not _is_record(parts, short=before is not None):
             _damaged(
                 self._path,
                 line,
@@ -133,7 +133,7 @@ class _Decoder:
                 "expected [age, seq] after a whole record, or [age, seq, incarnation, interval, first seen, left at]",
             )
         age = _number(self._path, line, "age", parts[0])
-        rest = rest_of(before) if before is not None and len(parts) == 2 else tuple(parts[2:])
+        rest: tuple[Any, ...] = before if before is not None and len(parts) == 2 else tuple(parts[2:])
         try:
             beat = Heartbeat(
                 machine_id=name,
@@ -143,12 +143,13 @@ class _Decoder:
                 interval=rest[1],
                 first_seen=rest[2],
                 left_at=rest[3],
+                host=OWN_HOST if len(rest) > 4 else "",
             )
         except HeartbeatKitError as error:
             raise _error(self._path, line, str(error), "expected a record that a machine could write") from error
         if beat.machine_id != name:
             _damaged(self._path, line, f"a record belongs to {name!r:.80}", f"expected {beat.machine_id!r}")
-        self._beats[name] = beat
+        self._rests[name] = rest
         self._held.add(name)
         return beat
 
@@ -179,6 +180,10 @@ def _parsed(path: str | os.PathLike[str], line: int, text: bytes) -> dict[str, A
     if not isinstance(value, dict):
         _damaged(path, line, f"it reads {text[:60]!r}", "expected a JSON object")
     return value
+
+
+def _is_record(parts: list[Any], *, short: bool) -> bool:
+    return len(parts) == 6 or (len(parts) == 7 and parts[6] == 1) or (short and len(parts) == 2)
 
 
 def _number(path: str | os.PathLike[str], line: int, name: str, value: Any, *, least: int = -_LIMIT) -> int:

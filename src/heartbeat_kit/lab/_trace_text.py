@@ -11,8 +11,9 @@ Owns the format and its schema version. A look's line says only what changed; a 
     u   {machine: reason, or null when it can be read again}
     r   {machine: [age, seq]} or {machine: [age, seq, incarnation, interval, first seen, left at or null]}
 
-``age`` is the wall clock at the start of the look minus the sender's stamp. The short form of a record says that all
-the rest is as it was in the record of that machine before.
+``age`` is the wall clock at the start of the look minus the sender's stamp. A ``1`` at the end of the long form says
+that the record was written on the observer's own host. The short form says that all the rest is as it was in the
+record of that machine before.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Final
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit.errors import StorageUnavailableError
-from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
+from heartbeat_kit.lab._trace import OWN_HOST, ObserverFacts, Trace, TraceLook
 from heartbeat_kit.storage._files import replace_file
 
 __all__ = [
@@ -33,11 +34,13 @@ __all__ = [
     "ORIGIN",
     "SCHEMA_VERSION",
     "LookEncoder",
+    "Rest",
     "encode_header",
-    "rest_of",
     "save_trace",
 ]
 
+Rest = tuple[int | None, ...]
+"""What a short record leaves out when it is as in the record before: all from the incarnation on."""
 SCHEMA_VERSION: Final = 1
 FORMAT: Final = "heartbeat-kit trace"
 ORIGIN: Final = Instant(0, 0)
@@ -71,11 +74,16 @@ def encode_header(facts: ObserverFacts) -> bytes:
 
 
 class LookEncoder:
-    """Writes looks as lines, each in terms of the ones before."""
+    """Writes looks as lines, each in terms of the ones before.
 
-    def __init__(self) -> None:
+    Args:
+        host: What the records of the observer's own host are signed with.
+    """
+
+    def __init__(self, host: str = OWN_HOST) -> None:
+        self._host = host
         self._last = ORIGIN
-        self._beats: dict[str, Heartbeat] = {}
+        self._rests: dict[str, Rest] = {}
 
     def encode(self, look: TraceLook) -> bytes:
         """The line of the next look."""
@@ -103,17 +111,14 @@ class LookEncoder:
         return _line(said)
 
     def _record(self, beat: Heartbeat, wall_ms: int) -> list[int | None]:
-        before = self._beats.get(beat.machine_id)
-        self._beats[beat.machine_id] = beat
+        rest: Rest = (beat.incarnation, beat.interval_ms, beat.first_seen_ms, beat.left_at_ms)
+        if self._host and beat.host == self._host:
+            rest = (*rest, 1)
         short = [wall_ms - beat.last_heartbeat_ms, beat.seq]
-        if before is not None and rest_of(before) == rest_of(beat):
+        if self._rests.get(beat.machine_id) == rest:
             return [*short]
-        return [*short, *rest_of(beat)]
-
-
-def rest_of(beat: Heartbeat) -> tuple[int, int, int, int | None]:
-    """What a short record leaves out when it is as in the record before: incarnation, interval, first seen, left at."""
-    return beat.incarnation, beat.interval_ms, beat.first_seen_ms, beat.left_at_ms
+        self._rests[beat.machine_id] = rest
+        return [*short, *rest]
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from heartbeat_kit._events import Reason
 from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._times import from_iso
@@ -21,7 +22,10 @@ from heartbeat_kit.storage._ledger_codec import entry_from_record, window_from_r
 from heartbeat_kit.storage._protocol import LedgerEntry, Move
 from heartbeat_kit.storage._reuse import Reuse
 
-__all__ = ["EMPTY_LEDGER", "LedgerReader", "LedgerState", "Pending"]
+__all__ = ["EMPTY_LEDGER", "FORGET_MS", "LedgerReader", "LedgerState", "Pending"]
+
+FORGET_MS: Final = 30 * 86_400_000
+"""After so long what concerns no machine of the fleet any more is dropped, so that no ledger grows for ever."""
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)
@@ -56,6 +60,8 @@ class LedgerState:
     def apply(self, moves: Sequence[Move]) -> tuple[LedgerState, tuple[Move, ...]]:
         """Make each move whose `expected` is the event id of the entry in force (``None``: no entry).
 
+        Machines that were removed more than `FORGET_MS` ago are dropped on the way.
+
         Returns:
             The next state (this one if no move was made) and the moves made.
         """
@@ -70,6 +76,8 @@ class LedgerState:
                 won.append(move)
         if not won:
             return self, ()
+        if last is not None:
+            entries = {name: entry for name, entry in entries.items() if not _is_forgotten(entry, last)}
         return (
             attrs.evolve(self, entries=MappingProxyType(entries), outbox=MappingProxyType(outbox), last_commit_ms=last),
             tuple(won),
@@ -177,6 +185,12 @@ class LedgerReader:
         event = raw.get("transition")
         key = event.get("id") if isinstance(event, dict) else None
         return Pending(transition=self._events(str(key), event), owner=raw["owner"])
+
+
+def _is_forgotten(entry: LedgerEntry, now_ms: int) -> bool:
+    """Whether a machine was removed so long ago that no old copy of its record is feared any more."""
+    announced_ms = entry.since_ms if entry.announced_ms is None else entry.announced_ms
+    return entry.reason is Reason.REMOVED and announced_ms < now_ms - FORGET_MS
 
 
 def _entry(machine_id: str, raw: Any) -> LedgerEntry:

@@ -209,12 +209,23 @@ class Observation:
         seq: Beat number of the record.
         seen_ms: The observer's own wall clock at that moment, epoch milliseconds.
         silent_ms: The silence counted until then; zero when the record has just risen.
+        interval_ms: The beat it promised; zero if that is not known.
+        candidate: A status that waited for more looks to agree, or ``None``.
+        agreed: How many had.
     """
 
     incarnation: int
     seq: int
     seen_ms: int
     silent_ms: int = 0
+    interval_ms: int = 0
+    candidate: MachineStatus | None = None
+    agreed: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """``(incarnation, seq)`` of the record, as `Heartbeat.order`."""
+        return self.incarnation, self.seq
 
 
 @runtime_checkable

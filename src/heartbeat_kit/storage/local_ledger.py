@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import attrs
 
+from heartbeat_kit._events import Reason
+from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import from_iso, to_iso
 from heartbeat_kit.errors import InvalidHeartbeatError, StorageClosedError
 from heartbeat_kit.storage._cached_file import read_content, rising
@@ -25,7 +27,7 @@ from heartbeat_kit.storage._copies import set_aside
 from heartbeat_kit.storage._file_ledger import FileLedger, LedgerTransaction
 from heartbeat_kit.storage._files import Signature, remove_stale_temps, replace_file, signature
 from heartbeat_kit.storage._keeps_ledger import KeepsLedger
-from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, LedgerReader, LedgerState
+from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, FORGET_MS, LedgerReader, LedgerState
 from heartbeat_kit.storage._ledger_text import LedgerWriter, compact
 from heartbeat_kit.storage._locks import ProcessLock, unavailable
 from heartbeat_kit.storage._protocol import Observation
@@ -86,7 +88,7 @@ class LocalLedger(KeepsLedger):
             return
         with self._locked() as content, unavailable(f"writing {self._path}"):
             if news := _news(observations, content.observations):
-                self._write(content, content.ledger, {**content.observations, **news})
+                self._write(content, content.ledger, _kept({**content.observations, **news}, content.ledger))
 
     def close(self) -> None:
         """Let go of undelivered events, so that others may take them over. Safe to call twice."""
@@ -177,21 +179,41 @@ def _news(given: Mapping[str, Observation], stored: Mapping[str, Observation]) -
     return {
         key: seen
         for key, seen in given.items()
-        if (known := stored.get(key)) is None
-        or (seen != known and (seen.incarnation, seen.seq) >= (known.incarnation, known.seq))
+        if (known := stored.get(key)) is None or (seen != known and seen.order >= known.order)
     }
 
 
+def _kept(observations: Mapping[str, Observation], ledger: LedgerState) -> Mapping[str, Observation]:
+    """Without those of machines that nobody announced, or that were removed, for longer than `FORGET_MS`."""
+    limit_ms = max(seen.seen_ms for seen in observations.values()) - FORGET_MS
+    present = {name for name, entry in ledger.entries.items() if entry.reason is not Reason.REMOVED}
+    return {name: seen for name, seen in observations.items() if seen.seen_ms >= limit_ms or name in present}
+
+
 def _record(seen: Observation) -> dict[str, Any]:
-    silent = {"silent": seen.silent_ms} if seen.silent_ms else {}
-    return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms), **silent}
+    more: dict[str, Any] = {"silent": seen.silent_ms, "interval": seen.interval_ms}
+    if seen.candidate is not None:
+        more |= {"candidate": str(seen.candidate), "agreed": seen.agreed}
+    given = {name: value for name, value in more.items() if value}
+    return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms), **given}
 
 
 def _observation(_: str, raw: Any) -> Observation:
     try:
-        incarnation, seq, seen, silent = raw["incarnation"], raw["seq"], from_iso(raw["seen"]), raw.get("silent", 0)
+        seen, candidate = from_iso(raw["seen"]), raw.get("candidate")
+        status = None if candidate is None else MachineStatus(candidate)
+        numbers = [raw["incarnation"], raw["seq"], raw.get("silent", 0), raw.get("interval", 0), raw.get("agreed", 0)]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidHeartbeatError(f"unsound observation: {error}") from error
-    if not (type(incarnation) is type(seq) is type(silent) is int) or silent < 0:
+    if any(type(number) is not int or number < 0 for number in numbers):
         raise InvalidHeartbeatError(f"unsound observation: {raw!r:.200}")
-    return Observation(incarnation=incarnation, seq=seq, seen_ms=seen, silent_ms=silent)
+    incarnation, seq, silent, interval, agreed = numbers
+    return Observation(
+        incarnation=incarnation,
+        seq=seq,
+        seen_ms=seen,
+        silent_ms=silent,
+        interval_ms=interval,
+        candidate=status,
+        agreed=agreed,
+    )

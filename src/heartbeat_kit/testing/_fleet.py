@@ -101,6 +101,7 @@ class Fleet:
                 name,
                 medium.seen_by(name, announces=name in observers),
                 clock=self._clock.sibling(),
+                host=name if storage.traits.cross_host else "fleet",
                 config=config,
                 state_dir=state_dir,
                 listeners=(self._events, self._note) if name in observers else (),

@@ -25,6 +25,7 @@ class Member:
         machine_id: As whom it beats, normalised.
         storage: The medium as it sees it.
         clock: Its own clock.
+        host: The name of the host it runs on.
         config: Its timings.
         state_dir: Its local disk; survives a crash.
         listeners: Told of everything, in every life.
@@ -40,6 +41,7 @@ class Member:
         storage: Storage,
         *,
         clock: FakeClock,
+        host: str,
         config: HeartbeatConfig | None,
         state_dir: str | os.PathLike[str] | None,
         listeners: Sequence[Callable[[Any], None]] = (),
@@ -47,6 +49,7 @@ class Member:
         self.machine_id = machine_id
         self.clock = clock
         self.storage = FaultyStorage(storage)
+        self._host = host
         self._config = config
         self._state_dir = state_dir
         self._listeners = listeners
@@ -69,7 +72,12 @@ class Member:
 
     def _born(self) -> HeartbeatService:
         service = HeartbeatService(
-            self.storage, self._config, clock=self.clock, machine_id=self.machine_id, state_dir=self._state_dir
+            self.storage,
+            self._config,
+            clock=self.clock,
+            machine_id=self.machine_id,
+            host=self._host,
+            state_dir=self._state_dir,
         )
         for listener in self._listeners:
             service.subscribe(listener)

@@ -40,9 +40,9 @@ class Bench:
         }
         network = Network(medium, seed=seed, nodes=tuple(self.nodes.values()), now_ms=lambda: self.now_ms)
         self.links = {
-            name: MemoryLink(network, node, medium.traits, signs=False)
+            name: MemoryLink(network, node, medium.traits)
             if directory is None
-            else FolderLink(network, node, medium.traits, signs=False, directory=directory / name)
+            else FolderLink(network, node, medium.traits, directory=directory / name)
             for name, node in self.nodes.items()
         }
 

@@ -32,6 +32,7 @@ class Tapped:
     def __init__(self):
         self._service = HeartbeatService(MemoryStorage(), clock=FakeClock(), machine_id="watcher")
         self.machine_id, self.config = self._service.machine_id, self._service.config
+        self.host = "secret-host-of-ours"
         self.storage, self.status = self._service.storage, self._service.status
         self.callbacks = []
 
@@ -86,7 +87,22 @@ def test_an_equal_record_in_another_object_is_no_change(service, path):
 def test_metadata_and_hosts_stay_out_of_a_trace(service, path):
     with Recorder(service, path):
         service.see(0, beat("web-1", 0, 1, metadata={"secret": 1}, host="secret-host"))
+        service.see(30_000, beat("web-2", 0, 1, host="secret-host-of-ours"))
     assert b"secret" not in path.read_bytes()
+
+
+def test_a_record_of_the_observer_s_own_host_is_known_as_such(service, path):
+    """It proves nothing about the medium, in the replay no more than it did live."""
+    ours = {"host": "secret-host-of-ours"}
+    with Recorder(service, path):
+        service.see(0, beat("far", 0, 1), beat("near", 0, 1, **ours))
+        service.see(30_000, beat("far", 30_000, 2), beat("near", 30_000, 2, **ours))
+    trace = Trace.load(path)
+    hosts = [{beat.machine_id: beat.host for beat in look.records} for look in trace.looks]
+    assert hosts == [{"far": "", "near": "own host"}] * 2
+    copy = path.with_name("copy")
+    trace.save(copy)
+    assert copy.read_bytes() == path.read_bytes()
 
 
 def test_the_facts_are_those_of_the_service(service, path):
@@ -274,7 +290,8 @@ def test_the_replay_of_a_recording_says_what_the_live_service_announced(path, me
 
     def member(name, *listeners):
         view = shared.seen_by(name, announces=bool(listeners))
-        return Member(name, view, clock=true.sibling(), config=config, state_dir=None, listeners=listeners)
+        host = "watcher" if name == "web-2" else name
+        return Member(name, view, clock=true.sibling(), host=host, config=config, state_dir=None, listeners=listeners)
 
     watcher = member("watcher", heard)
     one, two, three, four = (member(f"web-{number}") for number in (1, 2, 3, 4))

@@ -5,8 +5,10 @@ import pytest
 from look_values import LOCAL, SLOW, START, Observer, at, beat
 
 from heartbeat_kit._events import Basis
-from heartbeat_kit._observer._guard import QUIET, Disruption, detect, postpone
+from heartbeat_kit._observer._guard import QUIET, Disruption, detect, latest_ms, postpone
 from heartbeat_kit._observer._known import NEVER, Known, Memory
+
+SLOT = LOCAL.slot_ms
 
 
 def memory(blind=None):
@@ -18,48 +20,52 @@ def known(silence=0, **more):
 
 
 def test_nothing_is_detected_at_the_first_look():
-    assert detect(Memory(), at(100), 50_000) is QUIET
+    assert detect(Memory(), at(100), 50_000, SLOT) is QUIET
 
 
 def test_looks_on_demand_may_be_far_apart():
-    assert detect(memory(), at(100_000), 0) is QUIET
+    assert detect(memory(), at(100_000), 0, SLOT) is QUIET
 
 
 @pytest.mark.parametrize("step", [0, 4.999, -4.999, 5.0, -5.0])
 def test_clocks_may_part_by_five_seconds(step):
-    assert detect(memory(), at(110, wall=110 + step), 0) is QUIET
+    assert detect(memory(), at(110, wall=110 + step), 0, SLOT) is QUIET
 
 
 @pytest.mark.parametrize("step", [5.001, -5.001, 3_600, -3_600])
 def test_more_is_a_clock_step(step):
-    found = detect(memory(), at(110, wall=110 + step), 0)
+    found = detect(memory(), at(110, wall=110 + step), 0, SLOT)
     assert (found.clock_step, found.stalled, found.settle, found.lost_ms) == (True, True, True, 0)
     assert f"{step:+.1f} s against the monotonic one" in found.reason
 
 
 def test_a_late_look_is_a_stall_of_that_length():
-    assert detect(memory(), at(160), 31_000) == Disruption(
+    assert detect(memory(), at(160), 31_000, SLOT) == Disruption(
         lost_ms=31_000, settle=True, stalled=True, reason="this look came 31.0 s later than planned"
     )
-    assert detect(memory(), at(160), 1).stalled
+    assert detect(memory(), at(160), 1, SLOT).stalled
 
 
 def test_no_more_is_lost_than_passed_since_somebody_looked():
     """`check()` on demand may have looked while the background loop was stuck."""
-    assert detect(memory(), at(105), 31_000).lost_ms == 5_000
-    assert detect(memory(), at(105, wall=205), 31_000).lost_ms == 5_000
+    assert detect(memory(), at(105), 31_000, SLOT).lost_ms == 5_000
+    assert detect(memory(), at(105, wall=205), 31_000, SLOT).lost_ms == 5_000
 
 
 def test_recovery_from_blindness_costs_the_time_since_the_last_sight():
-    found = detect(memory(blind=120_000), at(160), 0)
-    assert found == Disruption(lost_ms=60_000, settle=True, reason="the storage was out of sight for 60.0 s")
+    """But for one look at most, in which the storage may have been there still."""
+    found = detect(memory(blind=120_000), at(160), 0, SLOT)
+    assert found == Disruption(lost_ms=40_000, settle=True, reason="the storage was out of sight for 60.0 s")
     assert not found.stalled
+    assert detect(memory(blind=159_000), at(160), 0, SLOT).lost_ms == 30_000
+    assert detect(memory(blind=100_000), at(160), 0, SLOT).lost_ms == 60_000
 
 
 def test_blind_and_late_or_blind_and_stepped_cost_the_longer():
-    assert detect(memory(blind=120_000), at(160), 31_000).lost_ms == 60_000
-    assert detect(memory(blind=120_000), at(160, wall=500), 0).lost_ms == 60_000
-    assert detect(memory(), at(160, wall=500), 31_000).lost_ms == 31_000
+    assert detect(memory(blind=120_000), at(160), 31_000, SLOT).lost_ms == 40_000
+    assert detect(memory(blind=120_000), at(160), 51_000, SLOT).lost_ms == 51_000
+    assert detect(memory(blind=120_000), at(160, wall=500), 0, SLOT).lost_ms == 40_000
+    assert detect(memory(), at(160, wall=500), 31_000, SLOT).lost_ms == 31_000
 
 
 def test_postponing_moves_the_silence_and_opens_a_settle_period():
@@ -78,6 +84,19 @@ def test_a_settle_period_is_never_shortened():
     later = known(settle_ms=10**9)
     assert postpone(later, Disruption(settle=True), LOCAL, at(160), 0).settle_ms == 10**9
     assert postpone(known(), Disruption(), LOCAL, at(160), 0).settle_ms == -NEVER
+
+
+@pytest.mark.parametrize("why", [{"settle": True}, {"resumed": True}])
+@pytest.mark.parametrize("timing", [LOCAL, SLOW, attrs.evolve(SLOW, hold_ms=0)])
+def test_nobody_is_given_time_to_settle_for_ever(timing, why):
+    """At the latest one hold, or one timeout, after the offline deadline: time that was lost is not counted in it."""
+    latest = 2 * 120_000 + timing.delay_ms + max(timing.hold_ms, 120_000)
+    assert latest_ms(known(), timing) == latest
+    for now in range(60, 4_000, 60):
+        moved = postpone(known(), Disruption(**why), timing, at(now), 0)
+        assert moved.settle_ms == min(1000 * now + 120_000, latest)
+    lost = postpone(known(), Disruption(settle=True, lost_ms=10**6), timing, at(4_000), 0)
+    assert lost.settle_ms == min(4_120_000, latest + 10**6)
 
 
 def test_a_silence_never_begins_in_the_future():
@@ -114,6 +133,16 @@ class TestInALook:
         assert observer.look(220, beat()) == [("web-1", "warning", "silent")]  # 70 s lost plus T would be 190 s
         assert observer.events[-1].occurred_at_ms == START + 190_000
         assert observer.look(310, beat()) == [("web-1", "offline", "silent")]
+
+    @pytest.mark.parametrize("timing", [LOCAL, SLOW], ids=["fast", "delaying"])
+    def test_an_observer_that_is_never_in_time_finds_a_death(self, timing):
+        """Every look proves nothing, but half of the time between them was spent looking."""
+        observer, told = Observer(timing), []
+        observer.look(0, beat(), beat("other"))
+        for number in range(1, 200):
+            others = beat("other", seq=1 + number, at=START + 60_000 * number)
+            told += observer.look(60 * number, beat(), others, late_ms=31_000)
+        assert [event for event in told if event[1] == "offline"] == [("web-1", "offline", "silent")]
 
     def test_proof_of_life_counts_in_a_stalled_look(self):
         observer = Observer(LOCAL)

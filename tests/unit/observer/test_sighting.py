@@ -7,7 +7,7 @@ from look_values import HEARD, LOCAL, REMOTE, SLOW, START, Observer, at, beat
 from heartbeat_kit import MachineStatus, Reason
 from heartbeat_kit._events import Basis
 from heartbeat_kit._observer._known import Known
-from heartbeat_kit._observer._sighting import as_announced, first_sight, risen
+from heartbeat_kit._observer._sighting import as_announced, first_sight, noted_only, risen
 from heartbeat_kit.storage import LedgerEntry, Observation
 
 NOW = at(1_000)
@@ -60,10 +60,64 @@ class TestFirstSight:
         found = first_sight(beat(), REMOTE, NOW, noted, None)
         assert found == Known(beat(), Basis.LEDGER, NOW.mono_ms - age, noted.seen_ms)
 
-    @pytest.mark.parametrize(("incarnation", "seq"), [(1, 2), (2, 1), (1, 0)])
-    def test_a_note_about_another_record_counts_for_nothing(self, incarnation, seq):
+    @pytest.mark.parametrize(("incarnation", "seq"), [(1, 2), (2, 1)])
+    def test_a_note_about_a_newer_record_counts_for_nothing(self, incarnation, seq):
         noted = Observation(incarnation=incarnation, seq=seq, seen_ms=NOW.wall_ms - 50_000)
         assert first_sight(beat(), REMOTE, NOW, noted, None).basis is Basis.SENDER
+
+    @pytest.mark.parametrize("ago", [0, 50_000, 900_000, -900_000])
+    def test_a_record_newer_than_one_noted_a_short_time_ago_rose_meanwhile(self, ago):
+        """Whatever its stamp says: proof of life, from now on."""
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago)
+        found = first_sight(beat(at=START - 10**8), REMOTE, NOW, noted, None)
+        assert found == Known(beat(at=START - 10**8), Basis.LEDGER, NOW.mono_ms, NOW.wall_ms)
+
+    @pytest.mark.parametrize(
+        ("age", "basis"),
+        [
+            (-120_000, Basis.SENDER),
+            (-119_999, Basis.LEDGER),
+            (0, Basis.LEDGER),
+            (119_999, Basis.LEDGER),
+            (120_000, Basis.SENDER),
+        ],
+    )
+    def test_of_one_noted_long_ago_its_own_stamp_must_agree(self, age, basis):
+        """It may have returned and died while nobody looked."""
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - 900_001)
+        assert first_sight(beat(at=NOW.wall_ms - age), REMOTE, NOW, noted, None).basis is basis
+
+    def test_a_short_time_is_a_hold_or_two_timeouts_of_the_machine(self):
+        slow = beat(at=START - 10**8, interval=600_000)
+        for timing, limit in ((REMOTE, 4_800_000), (attrs.evolve(SLOW, hold_ms=10**7), 10**7)):
+            for ago, basis in ((limit, Basis.LEDGER), (limit + 1, Basis.SENDER)):
+                noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago)
+                assert first_sight(slow, timing, NOW, noted, None).basis is basis
+
+    @pytest.mark.parametrize("seq", [0, 1])
+    def test_looks_that_agreed_before_go_on_counting(self, seq):
+        noted = Observation(
+            incarnation=1, seq=seq, seen_ms=NOW.wall_ms, candidate=MachineStatus.OFFLINE, agreed=2, interval_ms=30_000
+        )
+        found = first_sight(beat(), REMOTE, NOW, noted, None)
+        assert (found.candidate, found.agreed) == (MachineStatus.OFFLINE, 2)
+
+
+class TestNotedOnly:
+    """A machine whose record is not there, or cannot be read, in the first look of a process."""
+
+    def test_its_silence_goes_on_by_its_own_promise(self):
+        noted = Observation(
+            incarnation=1, seq=1, seen_ms=NOW.wall_ms - 10**9, silent_ms=500_000, interval_ms=600_000, agreed=1,
+            candidate=MachineStatus.WARNING,
+        )  # fmt: skip
+        found = noted_only(noted, MachineStatus.ONLINE, REMOTE, NOW)
+        age = 500_000 + 2_400_000
+        assert found == Known(
+            None, Basis.LEDGER, NOW.mono_ms - age, noted.seen_ms - 500_000, MachineStatus.ONLINE, promised_ms=600_000,
+            candidate=MachineStatus.WARNING, agreed=1,
+        )  # fmt: skip
+        assert found.interval_ms == 600_000
 
 
 class TestAsAnnounced:
