@@ -206,9 +206,12 @@ class Pass:
         )
         if self._timing.delay_ms and known.rival is None and self._travelled(heartbeat):
             self.rises.append(Rise(heartbeat, self._last.mono_ms, self._finished.mono_ms))
-        # Two that beat in step may be met in the same order for a long time.
-        patience = 2 * self._timing.timeout_for(heartbeat.interval_ms) + self._timing.delay_ms + self._timing.hold_ms
-        rival = seen_host(previous, heartbeat, known.rival, self._started.mono_ms, patience)
+        rival = known.rival
+        if rival is not None or heartbeat.host != previous.host:
+            # Two that beat in step may be met in the same order for a long time.
+            timeout, timing = self._timing.timeout_for(heartbeat.interval_ms), self._timing
+            patience = 2 * timeout + timing.delay_ms + timing.hold_ms
+            rival = seen_host(previous, heartbeat, rival, self._started.mono_ms, patience)
         return known.heard_again(fresh, rival)
 
     def _unreadable(self, machine_id: str, reason: str, known: Known | None) -> None:
@@ -255,14 +258,15 @@ class Pass:
         return postpone(known, self._disruption, self._timing, self._started, self._gap_ms)
 
     def _judge(self, machine_id: str, known: Known) -> None:
-        now = self._started
+        now, timing = self._started, self._timing
+        overdue = now.mono_ms - known.silence_ms >= timing.timeout_ms  # else the medium is in no doubt
         judged = judge(
             known,
-            self._timing,
+            timing,
             now,
-            stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, self._timing),
+            stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, timing),
             count=self._count,
-            silent=medium_silent(machine_id, known.interval_ms, self.watermark, self._timing, now.mono_ms),
+            silent=overdue and medium_silent(machine_id, known.interval_ms, self.watermark, timing, now.mono_ms),
         )
         self.updates[machine_id] = judged.known
         if judged.announce and (known.heartbeat is not None or machine_id in self._ledger):

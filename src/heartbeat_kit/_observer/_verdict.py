@@ -146,10 +146,10 @@ def _wake(known: Known, timing: Timing, now: Instant) -> int:
     if known.unreadable is not None or known.absent:
         return -NEVER
     warning, offline = deadlines(known, timing)
-    edges = [warning, offline]
-    if known.basis is Basis.SENDER and known.heartbeat is not None:
-        timeout = timing.timeout_for(known.heartbeat.interval_ms)
-        age = now.wall_ms - known.heartbeat.last_heartbeat_ms
-        bands = (1 - timeout, timeout + timing.delay_ms, 2 * timeout + timing.delay_ms)
-        edges = [_watched_ms(known, timing), *(now.mono_ms + edge - age for edge in bands)]
+    if known.basis is not Basis.SENDER or known.heartbeat is None:
+        return warning if now.mono_ms < warning else offline if now.mono_ms < offline else NEVER
+    timeout = timing.timeout_for(known.heartbeat.interval_ms)
+    age = now.wall_ms - known.heartbeat.last_heartbeat_ms
+    bands = (1 - timeout, timeout + timing.delay_ms, 2 * timeout + timing.delay_ms)
+    edges = (_watched_ms(known, timing), *(now.mono_ms + edge - age for edge in bands))
     return min((edge for edge in edges if edge > now.mono_ms), default=NEVER)
