@@ -13,11 +13,13 @@ from heartbeat_kit.lab import Medium, simulate
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("--machines", type=int, default=20, help="everyone observes")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--hours", type=float, default=4)
-    parser.add_argument("--beat", type=float, default=30, help="seconds")
+    parser.add_argument("--seeds", type=int, default=10, help="runs")
+    parser.add_argument("--hours", type=float, default=4, help="length of a run")
+    parser.add_argument("--beat", type=float, default=30, help="seconds between two heartbeats")
     given = parser.parse_args()
     beat = timedelta(seconds=given.beat)
     config = HeartbeatConfig(heartbeat_interval=beat, check_interval=beat, offline_timeout=4 * beat)

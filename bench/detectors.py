@@ -72,12 +72,14 @@ def deaths(machines, days, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--days", type=float, default=60)
-    parser.add_argument("--machines", type=int, default=20)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--days", type=float, default=60, help="length of the run")
+    parser.add_argument("--machines", type=int, default=20, help="the first of them observes")
     parser.add_argument("--stalls", type=float, default=2, help="pauses of the observer's sync client a day")
     parser.add_argument("--upload-pauses", type=float, default=0, help="pauses of each sender's sync client a day")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="decides everything that is drawn")
     given = parser.parse_args()
     machines = [f"m{number}" for number in range(1, given.machines + 1)]
     medium = Medium.cloud(stalls_per_day=given.stalls, upload_pauses_per_day=given.upload_pauses)

@@ -88,13 +88,26 @@ def test_the_pages_run_on_one_worker_each(request):
 @pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, errors, lab], ids=lambda module: module.__name__)
 def test_every_public_name_is_in_the_reference(module):
     reference = "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
-    documented = set(re.findall(r"\.\. auto\w+:: (heartbeat_kit[\w.]*)", reference))
+    documented = set(re.findall(r"\.\. (?:auto\w+|py:data):: (heartbeat_kit[\w.]*)", reference))
     if "heartbeat_kit.errors" in documented:
         documented |= {f"heartbeat_kit.errors.{name}" for name in errors.__all__}
     missing = [
         name for name in module.__all__ if not {f"{module.__name__}.{name}", f"heartbeat_kit.{name}"} & documented
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, lab], ids=lambda module: module.__name__)
+def test_no_property_is_shown_with_half_its_sentence_as_a_type(module):
+    """Sphinx takes what stands before a colon in the first sentence of a property for its type."""
+    classes = [getattr(module, name) for name in module.__all__ if isinstance(getattr(module, name), type)]
+    torn = [
+        f"{cls.__name__}.{name}"
+        for cls in classes
+        for name, found in vars(cls).items()
+        if isinstance(found, property) and ":" in (found.__doc__ or "").split("\n\n")[0].replace("::", "")
+    ]
+    assert torn == []
 
 
 def test_every_error_is_in_the_tree_with_its_code():

@@ -17,7 +17,7 @@ from heartbeat_kit._status import MachineStatus
 __all__ = ["CascadeBrake"]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class CascadeBrake:
     """Holds automatic actions back after a `CascadeDetected`, until the fleet recovers or somebody says `resume`.
 
@@ -28,7 +28,7 @@ class CascadeBrake:
 
     Attributes:
         down: The machines of the cascade that are still down.
-        joins_until: Who goes offline before this time (UTC, milliseconds) belongs to the cascade.
+        joins_until_ms: Who goes offline before this time (UTC, epoch milliseconds) belongs to the cascade.
 
     >>> from datetime import timedelta
     >>> from heartbeat_kit import CascadeBrake
@@ -47,6 +47,9 @@ class CascadeBrake:
 
     down: frozenset[str] = frozenset()
     joins_until_ms: int = field(alias="joins_until", default=0)
+
+    def __repr__(self) -> str:
+        return f"<CascadeBrake {'waiting for ' + ', '.join(sorted(self.down)) if self.down else 'free'}>"
 
     @property
     def engaged(self) -> bool:

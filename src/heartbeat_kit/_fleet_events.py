@@ -19,12 +19,14 @@ __all__ = ["CascadeDetected", "Event", "FleetSilent"]
 class CascadeDetected:
     """Many machines went offline within a short time: more likely one cause than many, so think before acting.
 
-    It is delivered before the transitions of the look that found it, so that whatever acts on those can hold back.
+    Machines that are a warning and would follow within the window count as well: those that died together are warnings
+    together. So it comes before the first of many that died at once goes offline, and in any case before the
+    transitions of the look that found it.
 
     Attributes:
         id: Made of the evidence alone, as a `Transition`'s.
         observer: The machine id of the observer.
-        machine_ids: The machines that went offline within the window, sorted.
+        machine_ids: The machines that went offline within the window, or will if they stay silent, sorted.
         began_at: The first of their deadlines (UTC).
         detected_at: When the observer found out (UTC).
         threshold: More machines than this make a cascade.
@@ -100,8 +102,8 @@ class FleetSilent:
 
     def __repr__(self) -> str:
         return (
-            f"<FleetSilent seen by {self.observer} at {self.detected_at.isoformat()}: {len(self.machine_ids)} machines "
-            f"({', '.join(self.machine_ids)}) id={self.id[:8]}>"
+            f"<FleetSilent seen by {self.observer} at {self.detected_at.isoformat()}: {len(self.machine_ids)} "
+            f"machine{'' if len(self.machine_ids) == 1 else 's'} ({', '.join(self.machine_ids)}) id={self.id[:8]}>"
         )
 
 

@@ -47,7 +47,7 @@ class MediumState:
 
     @property
     def slower_than_declared(self) -> bool:
-        """The medium breaks its promise: machines may look silent that are not."""
+        """The medium breaks its promise, so machines may look silent that are not."""
         return None not in (self.declared_ms, self.measured_ms) and (self.measured_ms or 0) > (self.declared_ms or 0)
 
     def explain(self) -> str:

@@ -124,7 +124,7 @@ class MachineState:
 
     @property
     def in_maintenance(self) -> bool:
-        """Whether a maintenance window holds now: its events are suppressed."""
+        """Whether a maintenance window holds now, in which its events are suppressed."""
         return self.maintenance is not None
 
     @property

@@ -134,7 +134,7 @@ def require_moment(name: str, value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a datetime with a time zone, or None")
+        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a datetime with a time zone")
     return epoch_ms(value)
 
 

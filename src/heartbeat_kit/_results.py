@@ -98,7 +98,8 @@ class CheckReport:
         )
 
     def __repr__(self) -> str:
-        return f"<CheckReport {self.summary}, observer {self.observer.health}>"
+        unknown = f", {len(self.unknown)} unknown" if self.unknown else ""
+        return f"<CheckReport {self.summary}{unknown}, observer {self.observer.health}>"
 
     def _repr_html_(self) -> str:
         from heartbeat_kit._tables import html_table, report_rows  # noqa: PLC0415 - for notebooks only

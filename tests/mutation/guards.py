@@ -377,6 +377,9 @@ def outcome(mutant: Mutant, sources: Path) -> str:
 def main(chosen: list[str]) -> int:
     """Print the table; 1 if anything is wrong."""
     mutants = [each for each in MUTANTS if not chosen or any(word in each.guard for word in chosen)]
+    if idle := [word for word in chosen if not any(word in each.guard for each in MUTANTS)]:
+        print(f"no guard is called {', '.join(idle)}; there are: {', '.join(each.guard for each in MUTANTS)}")  # noqa: T201
+        return 2
     width = max(len(each.guard) for each in mutants)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from random import Random
@@ -155,6 +156,9 @@ def turmoil(seed: int, *, hours: int = 24) -> Run:
 
 
 if __name__ == "__main__":
-    first, last = (int(number) for number in sys.argv[1:3])
-    for number in range(first, last):
+    parser = argparse.ArgumentParser(description="The acceptance run, seed after seed.")
+    parser.add_argument("first", type=int, nargs="?", default=0)
+    parser.add_argument("end", type=int, nargs="?", default=20, help="the first seed that is not run any more")
+    given = parser.parse_args()
+    for number in range(given.first, given.end):
         sys.stdout.write(f"{acceptance(number)}\n")

@@ -1,8 +1,8 @@
 """A cascade: more machines than a threshold went offline within a short window.
 
-Owns the rule. It is read off the ledger, so it holds across restarts and processes: what is announced offline now,
-with what was within the window before; machines in maintenance and goodbyes aside. One event a window, however many
-machines follow. Pure.
+Owns the rule. It is read off the ledger, so it holds across restarts and processes: what is announced offline now, with
+what was within the window, and with what is a warning now and would follow within it; machines in maintenance and
+goodbyes aside. One event a window, however many machines follow. Pure.
 """
 
 from __future__ import annotations
@@ -40,22 +40,20 @@ def cascade(
         observer: Who signs.
         owner: Who delivers.
     """
-    falling = {move.entry.machine_id: move.entry for move in moves if _counts(move.entry)}
-    if not falling:
+    if not any(_counts(move.entry) for move in moves):
         return None
     before = ledger.get(CASCADE_KEY)
     if before is not None and abs(now_ms - before.since_ms) < timing.cascade_ms:
         return None
-    moved = {move.entry.machine_id for move in moves}
-    fallen = [
-        *falling.values(),
-        *(
-            entry
-            for name, entry in ledger.items()
-            if name not in moved and _counts(entry) and abs(now_ms - _announced(entry)) < timing.cascade_ms
-        ),
-    ]
-    if len(fallen) <= timing.cascade_threshold:
+    moved = {move.entry.machine_id: move.entry for move in moves}
+    entries = {**ledger, **moved}
+    falls = {
+        name: at
+        for name, entry in entries.items()
+        if (at := _falls_at(entry, name in moved, timing, now_ms)) is not None
+    }
+    fallen = [entries[name] for name in _together(falls, timing, now_ms)]
+    if not fallen:
         return None
     name = event_id("cascade", *sorted(entry.event_id for entry in fallen))
     return Move(
@@ -92,6 +90,25 @@ def _announced(entry: LedgerEntry) -> int:
     return entry.since_ms if entry.announced_ms is None else entry.announced_ms
 
 
-def _counts(entry: LedgerEntry) -> bool:
-    silent = entry.status is MachineStatus.OFFLINE and entry.reason is Reason.SILENT
+def _counts(entry: LedgerEntry, status: MachineStatus = MachineStatus.OFFLINE) -> bool:
+    silent = entry.status is status and entry.reason is Reason.SILENT
     return silent and not entry.suppressed and not entry.machine_id.startswith("*")
+
+
+def _falls_at(entry: LedgerEntry, moves_now: bool, timing: Timing, now_ms: int) -> int | None:
+    """When a machine went offline, or will if it stays silent; ``None`` if neither, or too long ago."""
+    if _counts(entry, MachineStatus.WARNING):
+        return max(_announced(entry) + timing.timeout_ms, now_ms)
+    if not _counts(entry):
+        return None
+    at_ms = now_ms if moves_now else _announced(entry)
+    return at_ms if abs(now_ms - at_ms) < timing.cascade_ms else None
+
+
+def _together(falls: Mapping[str, int], timing: Timing, now_ms: int) -> list[str]:
+    """The machines that fall within the first window that holds enough of them, and now."""
+    for start_ms in sorted({at for at in falls.values() if at <= now_ms}):
+        group = [name for name, at in falls.items() if start_ms <= at < start_ms + timing.cascade_ms]
+        if len(group) > timing.cascade_threshold:
+            return group
+    return []

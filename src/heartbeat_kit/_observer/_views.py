@@ -76,8 +76,9 @@ def machine_state(
         MachineStatus.ONLINE: known.silence_ms,
         MachineStatus.WARNING: warning_ms,
         MachineStatus.OFFLINE: offline_ms,
+        MachineStatus.UNKNOWN: warning_ms if now.mono_ms >= warning_ms else known.silence_ms,
     }
-    began = memory.wall(since.get(status, known.silence_ms)) if entry is None else entry.since_ms
+    began = memory.wall(since[status]) if entry is None else entry.since_ms
     deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
     if known.held:
         deadline = max(offline_ms, warning_ms + timing.hold_ms)

@@ -23,6 +23,7 @@ from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
 from heartbeat_kit.lab._replay import others, replay
 from heartbeat_kit.lab._sweep import setting_of
 from heartbeat_kit.lab._trace import Trace
+from heartbeat_kit.lab._words import markdown_table
 
 __all__ = ["Comparison", "DetectorRun", "compare", "run_detector"]
 
@@ -54,9 +55,7 @@ class Comparison:
         return len(self.qualities)
 
     def __str__(self) -> str:
-        columns, rows = self._table()
-        lines = [columns, tuple("---" for _ in columns), *rows]
-        return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+        return markdown_table(*self._table())
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.qualities)} detectors on {self.caption}>"

@@ -15,12 +15,13 @@ import attrs
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._tables import html_table
-from heartbeat_kit._times import span_ms, to_duration
+from heartbeat_kit._times import to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.lab._detectors._protocol import positive_ms
 from heartbeat_kit.lab._replay import replay
 from heartbeat_kit.lab._sweep import Sweep, SweepRow, setting_of
 from heartbeat_kit.lab._trace import Trace
-from heartbeat_kit.lab._words import counted, said
+from heartbeat_kit.lab._words import counted, per_week, said, times
 
 __all__ = ["Recommendation", "recommend"]
 
@@ -90,7 +91,7 @@ def recommend(
     (<Recommendation 30 s / 240 s>, False)
     """
     limit = _false_limit(max_false_per_week)
-    longest_ms = None if max_detection is None else _positive_ms("max_detection", max_detection)
+    longest_ms = None if max_detection is None else positive_ms("max_detection", max_detection)
     if not trace.duration_ms or not trace.machines:
         raise InvalidConfigurationError(f"{trace!r} says nothing about any setting: record more than one look")
     rows = _rows(trace, intervals) if tried is None else _given(trace, intervals, tried)
@@ -108,7 +109,7 @@ def _rows(trace: Trace, intervals: Iterable[timedelta] | None) -> tuple[SweepRow
     if intervals is not None and not isinstance(intervals, Iterable):
         raise InvalidConfigurationError(f"intervals is {intervals!r:.80}: expected several timedeltas")
     recorded_ms = trace.facts.heartbeat_interval_ms
-    beats = {recorded_ms} if intervals is None else {_positive_ms("intervals", each) for each in intervals}
+    beats = {recorded_ms} if intervals is None else {positive_ms("intervals", each) for each in intervals}
     if not beats:
         raise InvalidConfigurationError("intervals is empty: give at least one, or None for the recorded one")
     return tuple(row for beat_ms in sorted(beats) for row in _tried(trace, beat_ms))
@@ -128,17 +129,12 @@ def _false_limit(value: float) -> float:
     return float(value)
 
 
-def _positive_ms(name: str, value: timedelta) -> int:
-    if not isinstance(value, timedelta) or span_ms(value) < 1:
-        raise InvalidConfigurationError(f"{name} has {value!r:.80}: expected a positive timedelta")
-    return span_ms(value)
-
-
 def _tried(trace: Trace, beat_ms: int) -> Iterable[SweepRow]:
     thinned = trace if beat_ms == trace.facts.heartbeat_interval_ms else trace.thinned(to_duration(beat_ms))
     recorded = trace.facts.check_interval_ms != trace.facts.heartbeat_interval_ms
     for multiple in _MULTIPLES:
-        config = HeartbeatConfig(
+        config = attrs.evolve(
+            trace.config,
             heartbeat_interval=to_duration(beat_ms),
             offline_timeout=to_duration(int(beat_ms * multiple)),
             check_interval=to_duration(trace.facts.check_interval_ms) if recorded else None,
@@ -176,12 +172,12 @@ def _miss(row: SweepRow, limit: float, longest_ms: int | None) -> float:
 
 
 def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: float, longest_ms: int | None) -> str:
-    asked = f"machines wrongly called offline at most {limit:g} times a week"
+    asked = f"machines wrongly called offline at most {times(limit)} a week"
     if longest_ms is not None:
         asked += f" and a death called within {said(longest_ms)}"
-    names, days = [row.name for row in rows], trace.duration_ms / 86_400_000
+    names = [row.name for row in rows]
     tried = (
-        f"Tried on {len(trace.looks)} looks at {len(trace.machines)} machines over {days:.3g} days: "
+        f"Tried on {len(trace.looks)} looks at {len(trace.machines)} machines over {said(trace.duration_ms)}: "
         f"{len(rows)} settings from {names[0]} to {names[-1]} (beat / timeout)."
     )
     parts = [f"Asked: {asked}.", tried]
@@ -190,13 +186,13 @@ def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: f
         worst = max(wrong, key=_rate)
         parts.append(
             f"{len(wrong)} of them would have been wrong too often; {worst.name} most, with "
-            f"{counted(worst.quality.mistakes, 'mistake')} ({_rate(worst):.3g} a week)."
+            f"{counted(worst.quality.mistakes, 'mistake')} ({per_week(_rate(worst))})."
         )
     slow = [row for row in rows if longest_ms is not None and row.deadline_ms > longest_ms]
     if slow:
         parts.append(f"{len(slow)} would have called a death too late.")
     outcome = (
-        f"{chosen.name} would have made {counted(chosen.quality.mistakes, 'mistake')} ({_rate(chosen):.3g} a week) "
+        f"{chosen.name} would have made {counted(chosen.quality.mistakes, 'mistake')} ({per_week(_rate(chosen))}) "
         f"and calls a machine offline {said(chosen.deadline_ms)} after its last beat"
     )
     if _meets(chosen, limit, longest_ms):
@@ -207,7 +203,7 @@ def _reason(trace: Trace, rows: tuple[SweepRow, ...], chosen: SweepRow, limit: f
     if not chosen.quality.mistakes:
         bound = _RULE_OF_THREE * _WEEK_MS / trace.duration_ms
         parts.append(
-            f"A trace of this length without a mistake leaves up to {bound:.3g} a week possible (95 %); a longer one "
+            f"A trace of this length without a mistake leaves up to {per_week(bound)} possible (95 %); a longer one "
             "says more."
         )
     if chosen.undecided:
@@ -227,7 +223,7 @@ def _sides(rows: tuple[SweepRow, ...], limit: float, longest_ms: int | None) -> 
         yield f"The fastest that is right often enough is {fastest.name}, after {said(fastest.deadline_ms)}."
     if soon := [row for row in rows if row.deadline_ms <= longest_ms]:
         best = min(soon, key=lambda row: (_rate(row), row.deadline_ms))
-        yield f"Of those that are fast enough, {best.name} is wrong least often, {_rate(best):.3g} times a week."
+        yield f"Of those that are fast enough, {best.name} is wrong least often, {per_week(_rate(best))}."
 
 
 def _why(rows: tuple[SweepRow, ...], chosen: SweepRow, limit: float) -> str:

@@ -41,9 +41,9 @@ class Outcome(StrEnum):
     """What became of a suspicion, as far as the trace itself tells."""
 
     MISTAKE = "mistake"
-    """The same life went on: the machine had been alive all along."""
+    """The same life went on, so the machine had been alive all along."""
     DEATH = "death"
-    """It came back in a new life: it had really stopped."""
+    """It came back in a new life, so it had really stopped."""
     LEFT = "left"
     """It had said goodbye."""
     UNDECIDED = "undecided"
@@ -76,7 +76,8 @@ class Replay:
         quality: The figures, by the truth that was given or else by the trace itself, see `replay`.
         deadline: How long a machine that falls silent would have stayed undetected, counted from its last beat: twice
             the timeout of the slowest machine, the medium's allowance at the end, half the time between two looks,
-            and a look for each that must agree.
+            and a look for each that must agree. An observer that is disturbed meanwhile takes up to one timeout or
+            one hold longer.
     """
 
     config: HeartbeatConfig

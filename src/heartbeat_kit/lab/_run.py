@@ -100,7 +100,7 @@ class Run:
     stalls: Mapping[str, tuple[Span, ...]] = field(converter=frozen_mapping)
     delays: Mapping[str, tuple[int, ...]] = field(converter=frozen_mapping)
     visible_delays: Mapping[str, tuple[int, ...]] = field(converter=frozen_mapping)
-    states: Mapping[str, FleetState] = field(converter=frozen_mapping)
+    states: Mapping[str, FleetState] = field(converter=frozen_mapping, eq=False)
 
     @property
     def duration(self) -> Duration:
@@ -220,7 +220,7 @@ class Run:
 
     @property
     def detectable_after_ms(self) -> int:
-        """How long a death may stay unseen by right: ``2 T + allowance + one look`` and the worst this medium did."""
+        """How long a death may stay unseen by right, ``2 T + allowance + one look`` and the worst this medium did."""
         worst_ms = max((max(delays) for delays in self.delays.values() if delays), default=0)
         stall_ms = max((end - start for spans in self.stalls.values() for start, end in spans), default=0)
         return self.bound_ms + worst_ms + stall_ms
@@ -237,7 +237,7 @@ class Run:
 
     @property
     def medium_p99_jitter(self) -> Duration | None:
-        """What the medium really did: 99th percentile of all delays drawn, less the smallest."""
+        """What the medium really did, the 99th percentile of all delays drawn, less the smallest."""
         return _optional(p99_jitter([delay for delays in self.delays.values() for delay in delays]))
 
     @property
@@ -247,7 +247,7 @@ class Run:
 
     @property
     def text(self) -> str:
-        """Everything announced, a line an event: equal for equal runs, to the byte."""
+        """Everything announced, a line an event; equal for equal runs, to the byte."""
         lines = [f"{self.medium.name} {self.duration_ms} {self.seed}"]
         for observer in self.observers:
             lines += [f"{observer} {at_ms} {_line(event)}" for at_ms, event in self.heard[observer]]

@@ -67,6 +67,8 @@ def simulate(
     [(0.0, 'unknown'), (0.0, 'online'), (12.0, 'warning'), (14.0, 'offline')]
     """
     names, watching = _ids(machines, observers)
+    if not isinstance(faults, Iterable):
+        raise InvalidConfigurationError(f"faults is {faults!r:.80}: expected several, such as [Crash('m1', at=60)]")
     if not isinstance(medium, Medium):
         raise InvalidConfigurationError(f"medium is {medium!r:.80}: expected a Medium, such as Medium.coherent()")
     duration_ms = length_ms(duration)

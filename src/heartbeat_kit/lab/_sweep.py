@@ -19,7 +19,7 @@ from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyErr
 from heartbeat_kit.lab._quality import Quality, Span
 from heartbeat_kit.lab._replay import Outcome, Replay, replay
 from heartbeat_kit.lab._trace import Trace
-from heartbeat_kit.lab._words import said
+from heartbeat_kit.lab._words import markdown_table, said
 
 if TYPE_CHECKING:
     import pandas
@@ -148,7 +148,7 @@ class SweepRow:
 
 @attrs.frozen(kw_only=True)
 class Sweep:
-    """Configurations side by side; a table in notebooks.
+    """Configurations side by side; a table in notebooks, and `str()` is the same in Markdown.
 
     The detection time is measured where the trace holds deaths. Where it holds none it is the deadline: twice the
     timeout, the medium's allowance and half the time between two looks after the last beat; the column ``counted``
@@ -198,6 +198,9 @@ class Sweep:
             if row.name == name:
                 return row
         raise KeyError(f"no setting {name!r} here: expected one of {', '.join(row.name for row in self.rows)}")
+
+    def __str__(self) -> str:
+        return markdown_table(_COLUMNS, [row._cells() for row in self.rows])  # noqa: SLF001 - its own rows
 
     def __repr__(self) -> str:
         return f"<Sweep of {len(self.rows)} settings on {self.caption}>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from numbers import Real
 from typing import Any, Final
 
 from heartbeat_kit._clock import Instant
@@ -38,8 +39,8 @@ def trace_of_timestamps(
             f"timestamps is a {type(timestamps).__name__}: expected lists of times by machine id, "
             "such as {'web-1': [0, 30, 60]}"
         )
-    if not isinstance(interval, timedelta):
-        raise InvalidConfigurationError(f"interval is {interval!r:.80}: expected a timedelta")
+    if not isinstance(interval, timedelta) or interval <= timedelta(0):
+        raise InvalidConfigurationError(f"interval is {interval!r:.80}: expected a positive timedelta")
     config = HeartbeatConfig(
         heartbeat_interval=interval,
         offline_timeout=4 * interval if offline_timeout is None else offline_timeout,
@@ -94,10 +95,18 @@ def _looks(beats: list[Heartbeat], every_ms: int) -> Iterable[TraceLook]:
 def _stamp_ms(name: str, stamp: Any) -> int:
     if isinstance(stamp, datetime) and stamp.utcoffset() is not None:
         return epoch_ms(stamp)
-    if isinstance(stamp, int | float) and not isinstance(stamp, bool) and abs(stamp) < MAX_MS and math.isfinite(stamp):
+    numeric = isinstance(stamp, Real) and not isinstance(stamp, bool)
+    if numeric and abs(stamp) < MAX_MS and math.isfinite(stamp):
         ms = math.floor(stamp * 1000)
         if MIN_MS <= ms <= MAX_MS:
-            return ms
+            return int(ms)
+    hint = ""
+    if isinstance(stamp, str):
+        hint = "; datetime.fromisoformat() makes one of a text"
+    elif isinstance(stamp, datetime):
+        hint = "; this one has no time zone"
+    elif numeric and MAX_MS / 1000 < abs(stamp) <= MAX_MS:
+        hint = "; this looks like milliseconds"
     raise InvalidConfigurationError(
-        f"a time of {name} is {stamp!r:.80}: expected a datetime with a time zone, or epoch seconds"
+        f"a time of {name} is {stamp!r:.80}: expected a datetime with a time zone, or epoch seconds{hint}"
     )

@@ -42,8 +42,14 @@ class ObserverFacts:
         coherent: A write was visible to every reader at once.
         propagation_delay: How late a record may be seen, as the storage declared it; ``None`` if it declared nothing.
         heartbeat_interval: The beat its configuration expected.
-        offline_timeout: T.
+        offline_timeout: The timeout T of its configuration.
         check_interval: Time between two looks in the background.
+        silence_hold: As the next five, what its configuration said.
+        confirm_offline: See `HeartbeatConfig`.
+        confirm_online: See there.
+        cascade_threshold: See there.
+        cascade_window: See there.
+        expected: See there.
     """
 
     observer: str
@@ -53,6 +59,12 @@ class ObserverFacts:
     heartbeat_interval_ms: int = field(alias="heartbeat_interval")
     offline_timeout_ms: int = field(alias="offline_timeout")
     check_interval_ms: int = field(alias="check_interval")
+    silence_hold_ms: int = field(alias="silence_hold", default=900_000)
+    confirm_offline: int = 1
+    confirm_online: int = 1
+    cascade_threshold: int = 3
+    cascade_window_ms: int = field(alias="cascade_window", default=300_000)
+    expected: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, observer: str, config: HeartbeatConfig, traits: StorageTraits) -> ObserverFacts:
@@ -66,15 +78,27 @@ class ObserverFacts:
             heartbeat_interval=span_ms(config.heartbeat_interval),
             offline_timeout=span_ms(config.offline_timeout),
             check_interval=span_ms(config.check_interval or config.heartbeat_interval),
+            silence_hold=span_ms(config.silence_hold),
+            confirm_offline=config.confirm_offline,
+            confirm_online=config.confirm_online,
+            cascade_threshold=config.cascade_threshold,
+            cascade_window=span_ms(config.cascade_window),
+            expected=config.expected,
         )
 
     @property
     def config(self) -> HeartbeatConfig:
-        """The configuration it ran with, as far as a trace keeps it; the rest has its defaults."""
+        """The configuration it ran with; what makes no difference to a verdict has its default."""
         return HeartbeatConfig(
             heartbeat_interval=to_duration(self.heartbeat_interval_ms),
             offline_timeout=to_duration(self.offline_timeout_ms),
             check_interval=to_duration(self.check_interval_ms),
+            silence_hold=to_duration(self.silence_hold_ms),
+            confirm_offline=self.confirm_offline,
+            confirm_online=self.confirm_online,
+            cascade_threshold=self.cascade_threshold,
+            cascade_window=to_duration(self.cascade_window_ms),
+            expected=self.expected,
         )
 
     @property
@@ -216,7 +240,7 @@ class Trace:
 
     @property
     def config(self) -> HeartbeatConfig:
-        """The configuration the observer ran with, as far as a trace keeps it."""
+        """The configuration the observer ran with; what makes no difference to a verdict has its default."""
         return self.facts.config
 
     def since_start_ms(self, mono_ms: int) -> int:

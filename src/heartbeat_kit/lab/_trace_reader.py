@@ -23,6 +23,18 @@ _LIMIT: Final = 2**53
 _LOOK: Final = frozenset("twdelbqsrgu")
 
 
+_SETTINGS: Final = {
+    "heartbeat_interval": ("heartbeatInterval", 1),
+    "offline_timeout": ("offlineTimeout", 1),
+    "check_interval": ("checkInterval", 1),
+    "silence_hold": ("silenceHold", 0),
+    "confirm_offline": ("confirmOffline", 1),
+    "confirm_online": ("confirmOnline", 1),
+    "cascade_threshold": ("cascadeThreshold", 1),
+    "cascade_window": ("cascadeWindow", 1),
+}
+
+
 def load_trace(path: str | os.PathLike[str]) -> Trace:
     """See `Trace.load`."""
     try:
@@ -54,6 +66,8 @@ def _facts(path: str | os.PathLike[str], said: dict[str, Any]) -> ObserverFacts:
         _damaged(path, 1, f"schemaVersion is {version!r:.80}", f"expected {SCHEMA_VERSION}")
     if wrong := sorted(set(HEADER) ^ said.keys()):
         _damaged(path, 1, f"the header lacks or adds {', '.join(wrong):.200}", f"expected {', '.join(HEADER)}")
+    if not isinstance(said["expected"], list) or not all(isinstance(name, str) for name in said["expected"]):
+        _damaged(path, 1, f"expected is {said['expected']!r:.80}", "expected a list of machine ids")
     for name in ("sharedClock", "coherent"):
         if type(said[name]) is not bool:
             _damaged(path, 1, f"{name} is {said[name]!r:.80}", "expected true or false")
@@ -67,9 +81,8 @@ def _facts(path: str | os.PathLike[str], said: dict[str, Any]) -> ObserverFacts:
             propagation_delay=None
             if said["propagationDelay"] is None
             else _number(path, 1, "propagationDelay", said["propagationDelay"], least=0),
-            heartbeat_interval=_number(path, 1, "heartbeatInterval", said["heartbeatInterval"], least=1),
-            offline_timeout=_number(path, 1, "offlineTimeout", said["offlineTimeout"], least=1),
-            check_interval=_number(path, 1, "checkInterval", said["checkInterval"], least=1),
+            expected=tuple(said["expected"]),
+            **{name: _number(path, 1, key, said[key], least=least) for name, (key, least) in _SETTINGS.items()},
         )
         _ = facts.config, facts.traits  # what no service could have run with is damage
     except DamagedTraceError:

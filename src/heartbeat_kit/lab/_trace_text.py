@@ -54,6 +54,12 @@ HEADER: Final = (
     "heartbeatInterval",
     "offlineTimeout",
     "checkInterval",
+    "silenceHold",
+    "confirmOffline",
+    "confirmOnline",
+    "cascadeThreshold",
+    "cascadeWindow",
+    "expected",
 )
 
 
@@ -69,6 +75,12 @@ def encode_header(facts: ObserverFacts) -> bytes:
         facts.heartbeat_interval_ms,
         facts.offline_timeout_ms,
         facts.check_interval_ms,
+        facts.silence_hold_ms,
+        facts.confirm_offline,
+        facts.confirm_online,
+        facts.cascade_threshold,
+        facts.cascade_window_ms,
+        facts.expected,
     )
     return _line(dict(zip(HEADER, values, strict=True)))
 

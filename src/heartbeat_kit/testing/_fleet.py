@@ -119,7 +119,7 @@ class Fleet:
 
     @property
     def clock(self) -> FakeClock:
-        """The clock the fleet keeps time with: moving it moves everybody's."""
+        """The clock the fleet keeps time with; moving it moves everybody's."""
         return self._clock
 
     @property

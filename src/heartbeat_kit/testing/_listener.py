@@ -46,7 +46,7 @@ class RecordingListener:
 
     @property
     def changes(self) -> tuple[tuple[str, str], ...]:
-        """``(machine id, status it went to)`` of each transition received, in order: one line to compare with."""
+        """``(machine id, status it went to)`` of each transition received, in order; one line to compare with."""
         return tuple((event.machine_id, str(event.after)) for event in self._events if hasattr(event, "after"))
 
     def of(self, machine_id: str) -> tuple[Any, ...]:

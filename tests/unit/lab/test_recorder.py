@@ -5,6 +5,7 @@ import os
 import threading
 from datetime import timedelta
 
+import attrs
 import pytest
 from trace_values import WALL, beat
 
@@ -115,6 +116,23 @@ def test_the_facts_are_those_of_the_service(service, path):
         0,
     )
     assert (facts.heartbeat_interval_ms, facts.offline_timeout_ms, facts.check_interval_ms) == (30_000, 120_000, 30_000)
+
+
+def test_every_setting_that_matters_to_a_verdict_is_kept(path):
+    """So what is recommended may be used as it is."""
+    config = HeartbeatConfig(
+        heartbeat_interval=timedelta(seconds=10),
+        offline_timeout=timedelta(seconds=50),
+        silence_hold=timedelta(minutes=40),
+        confirm_offline=3,
+        confirm_online=2,
+        cascade_threshold=1,
+        cascade_window=timedelta(minutes=1),
+        expected=["zz"],
+    )
+    service = HeartbeatService(MemoryStorage(), config, clock=FakeClock(), machine_id="watcher")
+    Recorder(service, path).close()
+    assert Trace.load(path).config == attrs.evolve(config, check_interval=timedelta(seconds=10))
 
 
 def test_lines_are_written_in_batches_and_at_the_end(service, path):

@@ -23,7 +23,8 @@ from heartbeat_kit.lab import Span, Trace, TraceLook
 
 HEADER = (
     '{"format":"heartbeat-kit trace","schemaVersion":1,"observer":"watcher","sharedClock":false,"coherent":true,'
-    '"propagationDelay":0,"heartbeatInterval":30000,"offlineTimeout":120000,"checkInterval":30000}'
+    '"propagationDelay":0,"heartbeatInterval":30000,"offlineTimeout":120000,"checkInterval":30000,'
+    '"silenceHold":900000,"confirmOffline":1,"confirmOnline":1,"cascadeThreshold":3,"cascadeWindow":300000,"expected":[]}'
 )
 FIRST = '{"t":7000,"w":1767225593000,"r":{"web-1":[0,1,1,30000,1767225600000,null]}}'
 

@@ -61,10 +61,39 @@ class TestRule:
         assert found(some(10, 1_000)) is None
         assert found(some(10, 1_000), entry("new", status=MachineStatus.WARNING)) is None
 
+    @pytest.mark.parametrize("now", [True, False])
+    @pytest.mark.parametrize("ago", [0, LOCAL.timeout_ms, 10 * WINDOW])
+    def test_those_that_are_a_warning_are_about_to_follow(self, now, ago):
+        """Whether this look calls them so or one before did."""
+        warned = [entry(f"w{number}", ago, status=MachineStatus.WARNING) for number in range(3)]
+        ledger, moved = ([], warned) if now else (warned, [])
+        assert found(ledger, *moved, entry("m0")) == ("m0", "w0", "w1", "w2")
+        assert found(ledger[1:], *moved[1:], entry("m0")) is None
+
+    @pytest.mark.parametrize(
+        ("before", "yes"), [(WINDOW - LOCAL.timeout_ms - 1, True), (WINDOW - LOCAL.timeout_ms, False)]
+    )
+    def test_only_what_would_follow_within_the_window(self, before, yes):
+        """Of those that fell before, those that fall now and those that will, enough must fit into one window."""
+        warned = entry("w", 0, status=MachineStatus.WARNING)
+        assert found([entry("m0", before), entry("m1", before), warned], entry("now")) == (
+            ("m0", "m1", "now", "w") if yes else None
+        )
+
+    def test_a_warning_that_ends_now_is_none(self):
+        warned = [entry(f"w{number}", status=MachineStatus.WARNING) for number in range(3)]
+        back = entry("w0", status=MachineStatus.ONLINE, reason=Reason.RETURNED)
+        assert found(warned, back, entry("m0")) is None
+
     @pytest.mark.parametrize(
         "more",
-        [{"reason": Reason.LEFT}, {"suppressed": True}, {"status": MachineStatus.WARNING}],
-        ids=["left", "suppressed", "warning"],
+        [
+            {"reason": Reason.LEFT},
+            {"suppressed": True},
+            {"status": MachineStatus.WARNING, "suppressed": True},
+            {"status": MachineStatus.ONLINE, "reason": Reason.RETURNED},
+        ],
+        ids=["left", "suppressed", "suppressed warning", "online"],
     )
     def test_what_does_not_count(self, more):
         """Neither among those that fall now nor among those before."""
@@ -131,11 +160,21 @@ NAMES = tuple("abcdefgh")
 
 class TestService:
     def test_over_several_looks(self):
-        """They fall one after the other: the fourth completes it, and the event comes right before its transition."""
+        """They fall one after the other: when the first goes offline, the others are warnings."""
         scene = Scene(FAST)
         scene.live(60, *NAMES)
         for gone in range(1, 5):
             scene.live(30, *NAMES[gone:])
+        scene.live(600, *NAMES[4:])
+        told = [each for each in scene.said if each[0] == "CascadeDetected" or each[1] == "offline"]
+        assert told == [("CascadeDetected", "a", "b", "c", "d"), *((name, "offline") for name in "abcd")]
+
+    def test_the_last_may_complete_it(self):
+        """It was no warning yet when the third went offline; the event comes right before its own transition."""
+        scene = Scene(FAST)
+        scene.live(60, *NAMES)
+        scene.live(30, *NAMES[3:])
+        scene.live(150, *NAMES[3:])
         scene.live(600, *NAMES[4:])
         told = [each for each in scene.said if each[0] == "CascadeDetected" or each[1] == "offline"]
         assert told == [
