@@ -28,6 +28,7 @@ class CascadeBrake:
 
     Attributes:
         down: The machines of the cascade that are still down.
+        joins_from_ms: Who goes offline after this time and
         joins_until_ms: Who goes offline before this time (UTC, epoch milliseconds) belongs to the cascade.
 
     >>> from datetime import timedelta
@@ -46,6 +47,7 @@ class CascadeBrake:
     """
 
     down: frozenset[str] = frozenset()
+    joins_from_ms: int = field(alias="joins_from", default=0)
     joins_until_ms: int = field(alias="joins_until", default=0)
 
     def __repr__(self) -> str:
@@ -59,8 +61,12 @@ class CascadeBrake:
     def after(self, event: Event) -> Self:
         """The brake after an event."""
         if isinstance(event, CascadeDetected):
-            joins_until_ms = max(self.joins_until_ms, event.detected_at_ms + event.window_ms)
-            return attrs.evolve(self, down=self.down.union(event.machine_ids), joins_until=joins_until_ms)
+            return attrs.evolve(
+                self,
+                down=self.down.union(event.machine_ids),
+                joins_from=event.detected_at_ms - event.window_ms,
+                joins_until=event.detected_at_ms + event.window_ms,
+            )
         if not self.down or not isinstance(event, Transition):
             return self
         marked = event.flapping or event.suppressed
@@ -69,7 +75,7 @@ class CascadeBrake:
             return attrs.evolve(self, down=self.down - {event.machine_id})
         if marked:
             return self
-        if event.after is MachineStatus.OFFLINE and event.detected_at_ms < self.joins_until_ms:
+        if event.after is MachineStatus.OFFLINE and self.joins_from_ms < event.detected_at_ms < self.joins_until_ms:
             return attrs.evolve(self, down=self.down | {event.machine_id})
         return self
 

@@ -48,7 +48,7 @@ class Sighting(NamedTuple):
         started: Both clocks before it was read.
         finished: Both clocks after.
         late_ms: How late the look was where that counts as a stall, else 0.
-        blind: The looks before this one saw nothing.
+        blind: If the looks before this one saw nothing: milliseconds from the last that saw to the first of them.
         query: It was a question (`state`, `wait_for`), which announces nothing.
     """
 
@@ -56,7 +56,7 @@ class Sighting(NamedTuple):
     started: Instant
     finished: Instant
     late_ms: int
-    blind: bool = False
+    blind: int | None = None
     query: bool = False
 
 
@@ -197,7 +197,8 @@ class Watcher:
         return _Sight(snapshot, ledger, observations, windows, started, finished)
 
     def _look(self, seen: _Sight, *, late_ms: int, count: bool) -> Look:
-        blind = self._memory.blind_ms is not None
+        last, blind_ms = self._memory.last, self._memory.blind_ms
+        blind = None if blind_ms is None else 0 if last is None else blind_ms - last.mono_ms
         outcome = look(
             self._memory,
             seen.snapshot,

@@ -107,15 +107,15 @@ MUTANTS = (
     Mutant(
         "fleet silence: told once",
         "_observer/_silence.py",
-        "if ledger_entry.event_id == self.id or unheard_since:",
+        "if ledger_entry is not None and ledger_entry.event_id == self.id:",
         "if False:",
         (f"{PURE}/test_silence.py", "test_unknown_and_one_event_at_once"),
     ),
     Mutant(
         "fleet silence: told once by all processes",
         "_observer/_silence.py",
-        "if ledger_entry.event_id == self.id or unheard_since:",
-        "if ledger_entry.event_id == self.id:",
+        "        return None if noted is None else noted.order",
+        "        return None",
         (ATTACKS, "test_two_processes_that_share_a_ledger_announce_one_silence_once"),
     ),
     Mutant(
@@ -156,14 +156,14 @@ MUTANTS = (
     Mutant(
         "stall: for no longer than a hold",
         "_observer/_pass.py",
-        "stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, self._timing),",
+        "stalled=self._disruption.stalled and now.mono_ms < latest_ms(known, timing),",
         "stalled=self._disruption.stalled,",
         (f"{PURE}/test_guard.py", "test_an_observer_that_is_never_in_time_finds_a_death"),
     ),
     Mutant(
         "blind: a look in between counts",
         "_observer/_guard.py",
-        "passed - min(memory.blind_ms - memory.last.mono_ms, slot_ms)",
+        "passed - min(memory.blind_ms - memory.last.mono_ms, watched_ms)",
         "passed",
         (ATTACKS, "test_a_death_is_found_by_an_observer_that_sees_every_other_time"),
     ),
@@ -219,8 +219,8 @@ MUTANTS = (
     Mutant(
         "cascade: it is noticed",
         "_observer/_cascade.py",
-        "    if not falling:\n        return None",
-        "    if falling is not None:\n        return None",
+        "    if not any(_counts(move.entry) for move in moves):\n        return None",
+        "    if moves is not None:\n        return None",
         (f"{PURE}/test_silence.py", "test_the_death_of_half_the_fleet_is_judged_at_once"),
     ),
     Mutant(

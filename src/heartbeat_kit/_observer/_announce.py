@@ -52,6 +52,8 @@ class Announcer(NamedTuple):
         verdict = known.verdict
         if verdict is None or verdict is MachineStatus.UNKNOWN:
             return []
+        if verdict is not MachineStatus.OFFLINE and _only_met(known, entry):
+            return []
         made = self._changes(machine_id, known, entry, verdict)
         if made or entry is None or not owes(entry) or entry.status is not verdict:
             return made
@@ -209,3 +211,11 @@ def _order(known: Known, entry: LedgerEntry | None) -> tuple[int, int]:
     """The newest beat there is evidence of: the ledger may know a newer one than an old copy shows after a restart."""
     seen = known.heartbeat.order if known.heartbeat is not None else (0, 0)
     return max(seen, (entry.incarnation, entry.seq)) if entry is not None else seen
+
+
+def _only_met(known: Known, entry: LedgerEntry | None) -> bool:
+    """Whether an earlier process noted a record that it never announced, and it has not risen since."""
+    if not known.met or known.heartbeat is None or entry is None:
+        return known.met
+    newer = known.heartbeat.order > (entry.incarnation, entry.seq)
+    return newer and entry.status is not MachineStatus.ONLINE

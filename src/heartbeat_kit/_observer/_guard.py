@@ -41,7 +41,7 @@ class Disruption(NamedTuple):
 QUIET = Disruption()
 
 
-def detect(memory: Memory, now: Instant, late_ms: int, slot_ms: int) -> Disruption:
+def detect(memory: Memory, now: Instant, late_ms: int, watched_ms: int) -> Disruption:
     """Compare this look with the last one.
 
     Args:
@@ -49,7 +49,7 @@ def detect(memory: Memory, now: Instant, late_ms: int, slot_ms: int) -> Disrupti
         now: This look.
         late_ms: How far a background loop is beyond its plan where that counts as a stall, else 0. Looks on demand
             may be far apart by design.
-        slot_ms: The time between two looks, as planned.
+        watched_ms: How much of the time before a look that failed counts as watched at most.
     """
     if memory.last is None:
         return QUIET
@@ -57,9 +57,9 @@ def detect(memory: Memory, now: Instant, late_ms: int, slot_ms: int) -> Disrupti
     step = now.wall_ms - memory.last.wall_ms - passed
     # A look on demand may have come in between: nothing was lost before it.
     late_ms = min(late_ms, passed)
-    # Up to one look before the first that failed the storage may still have been there; not counting that would let
+    # Up to that before the first that failed the storage may still have been there; not counting that would let
     # a storage that fails in every other look hide a death for ever.
-    unseen_ms = 0 if memory.blind_ms is None else passed - min(memory.blind_ms - memory.last.mono_ms, slot_ms)
+    unseen_ms = 0 if memory.blind_ms is None else passed - min(memory.blind_ms - memory.last.mono_ms, watched_ms)
     if abs(step) > CLOCK_STEP_MS:
         return Disruption(
             lost_ms=max(late_ms, unseen_ms),

@@ -100,6 +100,7 @@ class Known:
         flapping: It keeps changing.
         held: Its deadline has passed, and it is called unknown because nobody else is heard.
         promised_ms: The beat it promised by what was noted of it, where there is no record to ask; or zero.
+        met: An earlier process noted this very record, and it has not risen since.
     """
 
     heartbeat: Heartbeat | None
@@ -119,6 +120,7 @@ class Known:
     flapping: bool = False
     held: bool = False
     promised_ms: int = 0
+    met: bool = False
 
     @property
     def interval_ms(self) -> int:
@@ -147,6 +149,7 @@ class Known:
             flapping,
             held,
             self.promised_ms,
+            self.met,
         )
 
     def heard_again(self, fresh: Known, rival: Rival | None) -> Known:

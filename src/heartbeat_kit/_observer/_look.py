@@ -85,7 +85,7 @@ def look(
         observations: What an earlier process of this observer noted.
         windows: The maintenance windows.
     """
-    disruption = detect(memory, started, late_ms, timing.slot_ms)
+    disruption = detect(memory, started, late_ms, min(timing.slot_ms, timing.timeout_ms))
     if memory.last is None:
         memory = attrs.evolve(memory, watermark=memory.watermark._replace(begun_ms=started.mono_ms))
     owing = memory.owing if ledger is memory.ledger else _owing(ledger)
@@ -124,8 +124,8 @@ def look(
     everybody = _merged(memory.known, {**updates, **leaving}, dropped)
     silence = memory.silence if any(each.held for each in updates.values()) else None  # who is held is always visited
     if silence is None and (held := {name: believed_ms(each, timing) for name, each in updates.items() if each.held}):
-        others = {name: each for name, each in everybody.items() if name != observer}
-        silence = Silence.of(held, others, pass_.watermark, started.mono_ms)
+        others = {name: each for name, each in everybody.items() if name in held or pass_.may_travel(name, each)}
+        silence = Silence.of(held, others, pass_.watermark, started.mono_ms, observations)
     if silence is not None:
         entry = ledger.get(SILENCE_KEY)
         told = silence.move(entry, observer=observer, owner=owner, offset_ms=offset)

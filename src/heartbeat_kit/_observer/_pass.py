@@ -16,7 +16,7 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._observer._flapping import inherited
 from heartbeat_kit._observer._guard import Disruption, latest_ms, postpone, settled
 from heartbeat_kit._observer._known import NEVER, Known, Memory
-from heartbeat_kit._observer._rivals import seen_host
+from heartbeat_kit._observer._rivals import conflict_sentence, seen_host
 from heartbeat_kit._observer._sighting import as_announced, first_sight, noted_only, risen
 from heartbeat_kit._observer._silence import medium_silent, patience_ms, resumed
 from heartbeat_kit._observer._timing import Timing
@@ -127,7 +127,7 @@ class Pass:
         noted = [
             observation.silent_ms
             for machine_id, observation in self._observations.items()
-            if machine_id != self._observer and machine_id in self._snapshot.heartbeats
+            if (beat := self._snapshot.heartbeats.get(machine_id)) is not None and self._travelled(beat)
         ]
         return bool(noted) and min(noted) > patience_ms(self._timing, self._timing.heartbeat_ms)
 
@@ -147,6 +147,10 @@ class Pass:
                 self.watermark = self.watermark.heard(machine_id, self._finished.mono_ms)
                 heard = True
         return heard
+
+    def may_travel(self, machine_id: str, known: Known) -> bool:
+        """Whether what is known of a machine came from elsewhere, or may have."""
+        return machine_id != self._observer and (known.heartbeat is None or self._travelled(known.heartbeat))
 
     def _travelled(self, heartbeat: Heartbeat) -> bool:
         """Whether the record came from elsewhere: those of our own host are written to our own disk."""
@@ -204,7 +208,8 @@ class Pass:
             trust_stamp=not self._disruption.clock_step,
             server_ms=self._snapshot.server_time_ms,
         )
-        if self._timing.delay_ms and known.rival is None and self._travelled(heartbeat):
+        contested = conflict_sentence(heartbeat, known.rival, None) is not None  # once is a machine that moved
+        if self._timing.delay_ms and not contested and self._travelled(heartbeat):
             self.rises.append(Rise(heartbeat, self._last.mono_ms, self._finished.mono_ms))
         rival = known.rival
         if rival is not None or heartbeat.host != previous.host:

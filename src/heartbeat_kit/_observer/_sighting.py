@@ -45,7 +45,7 @@ def first_sight(
             return Known(heartbeat, Basis.STAMP, silence, finished.wall_ms - max(age, 0))
     elif observation is not None and observation.order == heartbeat.order:
         silence_ms, rose_wall_ms = _noted(observation, timeout, finished)
-        return _as_counted(Known(heartbeat, Basis.LEDGER, silence_ms, rose_wall_ms), observation)
+        return _as_counted(Known(heartbeat, Basis.LEDGER, silence_ms, rose_wall_ms, met=True), observation)
     elif observation is not None and observation.order < heartbeat.order:
         # It rose, only nobody was there. That is proof of life now if somebody was there a short time ago; else its
         # own stamp must agree, because it may have died while nobody looked.

@@ -9,14 +9,15 @@ observer's own write and read prove the medium. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-from heartbeat_kit._events import Basis, Reason, event_id
+from heartbeat_kit._events import Reason, event_id
 from heartbeat_kit._fleet_events import FleetSilent
 from heartbeat_kit._observer._known import NEVER, Known, Watermark
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit.storage import LedgerEntry, Move
+from heartbeat_kit.storage import LedgerEntry, Move, Observation
 
 __all__ = ["SILENCE_KEY", "Silence", "medium_silent", "resumed"]
 
@@ -57,7 +58,6 @@ class Silence(NamedTuple):
         held: The machines whose deadline had passed then, sorted.
         believed_ms: Monotonic time at which the silence of the first of them is believed.
         heard_ms: Monotonic time at which somebody was last heard in this process, or ``None``.
-        rose_wall_ms: Wall-clock time since which no record of anybody else is known to have risen, or ``None``.
     """
 
     id: str
@@ -65,38 +65,37 @@ class Silence(NamedTuple):
     held: tuple[str, ...]
     believed_ms: int
     heard_ms: int | None
-    rose_wall_ms: int | None
 
     @classmethod
-    def of(cls, held: Mapping[str, int], known: Mapping[str, Known], watermark: Watermark, now_ms: int) -> Silence:
+    def of(
+        cls,
+        held: Mapping[str, int],
+        known: Mapping[str, Known],
+        watermark: Watermark,
+        now_ms: int,
+        noted: Mapping[str, Observation] = MappingProxyType({}),
+    ) -> Silence:
         """Name a silence by the newest records of everybody: it lasts as long as they do, across restarts too.
 
         Args:
             held: The machines it holds back, with the monotonic time at which each is believed.
-            known: Everybody but the observer.
+            known: Everybody whose record comes through the medium.
             watermark: When anybody was heard last.
             now_ms: Monotonic time of the look.
+            noted: What an earlier process knew of records that cannot be read now.
         """
-        records = [
-            (name, *each.heartbeat.order)
-            for name, each in sorted(known.items())
-            if each.heartbeat is not None and each.heartbeat.left_at_ms is None
-        ]
+        found = ((name, _order(each, noted.get(name))) for name, each in sorted(known.items()))
+        orders = {name: order for name, order in found if order is not None}
         return cls(
-            id=event_id("fleet_silent", *(part for record in records for part in record)),
+            id=event_id("fleet_silent", *(part for name, order in orders.items() for part in (name, *order))),
             since_ms=now_ms,
             held=tuple(sorted(held)),
             believed_ms=min(held.values(), default=now_ms),
             heard_ms=None if watermark.rose_ms == -NEVER else watermark.rose_ms,
-            rose_wall_ms=max(
-                (each.rose_wall_ms for each in known.values() if each.basis is not Basis.SENDER), default=None
-            ),
         )
 
     def move(self, ledger_entry: LedgerEntry | None, *, observer: str, owner: str, offset_ms: int) -> Move | None:
-        """What announces it, or ``None`` if the ledger knows it: by its id, or because nobody was heard since.
-
-        Another process may know other records of the same machines, and so another id for the same silence.
+        """What announces it, or ``None`` if the ledger knows it.
 
         Args:
             ledger_entry: The ledger's entry under `SILENCE_KEY`.
@@ -104,11 +103,9 @@ class Silence(NamedTuple):
             owner: Who delivers.
             offset_ms: Wall minus monotonic.
         """
-        since_ms, rose_ms = self.since_ms + offset_ms, self.rose_wall_ms
-        if ledger_entry is not None:
-            unheard_since = rose_ms is not None and rose_ms <= ledger_entry.since_ms <= since_ms
-            if ledger_entry.event_id == self.id or unheard_since:
-                return None
+        if ledger_entry is not None and ledger_entry.event_id == self.id:
+            return None
+        since_ms = self.since_ms + offset_ms
         return Move(
             expected=None if ledger_entry is None else ledger_entry.event_id,
             entry=LedgerEntry(
@@ -128,3 +125,9 @@ class Silence(NamedTuple):
             ),
             owner=owner,
         )
+
+
+def _order(known: Known, noted: Observation | None) -> tuple[int, int] | None:
+    if known.heartbeat is None:
+        return None if noted is None else noted.order
+    return known.heartbeat.order if known.heartbeat.left_at_ms is None else None

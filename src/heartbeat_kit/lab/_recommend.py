@@ -101,7 +101,7 @@ def recommend(
         config=chosen.config,
         meets=meets,
         reason=_reason(trace, rows, chosen, limit, longest_ms),
-        sweep=Sweep(rows=rows, caption=repr(trace)[1:-1]),
+        sweep=Sweep(rows=rows, caption=repr(trace)[1:-1], trace=trace),
     )
 
 
@@ -118,7 +118,7 @@ def _rows(trace: Trace, intervals: Iterable[timedelta] | None) -> tuple[SweepRow
 def _given(trace: Trace, intervals: Iterable[timedelta] | None, tried: Sweep) -> tuple[SweepRow, ...]:
     if intervals is not None:
         raise InvalidConfigurationError("both intervals and tried are given: what was tried has its beats")
-    if not isinstance(tried, Sweep) or not tried.rows or tried.caption != repr(trace)[1:-1]:
+    if not isinstance(tried, Sweep) or not tried.rows or tried.trace != trace:
         raise InvalidConfigurationError(f"tried is {tried!r:.200}: expected a Sweep of {trace!r}")
     return tuple(sorted(tried.rows, key=lambda row: (row.config.heartbeat_interval, row.deadline_ms)))
 

@@ -130,7 +130,8 @@ def replay(
     `Trace.thinned`. The observer begins
     knowing nothing, with an empty ledger and no maintenance windows. With the recorded configuration it announces what
     the live one did, down to the ids, but for what is not in a trace: what was known before it began, and, on a medium
-    that delays, a machine that the observer itself removed. What one look says of several machines has no order.
+    that delays, a machine that the observer itself removed, and announcements that could not be stored at once. What
+    one look says of several machines has no order.
 
     Without `truth` the trace itself tells it: a machine that is heard again with the same incarnation was alive all
     along, so having called it offline was a *mistake*; with a new incarnation it had really stopped, a *death*, dated
@@ -227,13 +228,14 @@ def _play(trace: Trace, config: HeartbeatConfig) -> _Seen:
         recorded, recorded, clock, timing=timing, machine_id=trace.facts.observer, host=OWN_HOST, owner="replay"
     )
     seen, open_ = _Seen(), dict[str, tuple[int, Transition, int]]()
-    heard = dict[str, int]()
+    heard, last_ms = dict[str, int](), 0
     with _silent_log():
         for (look, snapshot), (_, risen) in zip(trace.snapshots(), trace.rises(), strict=True):
             at_ms = trace.since_start_ms(look.finished.mono_ms)
-            if look.blind:
-                recorded.show(look, None)
+            if look.blind is not None:
+                recorded.show(look._replace(started=Instant(look.started.wall_ms, last_ms + look.blind)), None)
                 watcher.check(None, 0)
+            last_ms = look.started.mono_ms
             recorded.show(look, snapshot)
             if look.query:
                 watcher.state(None, look.late_ms)

@@ -156,11 +156,13 @@ class Sweep:
 
     Attributes:
         rows: One a configuration, in the order given.
-        caption: What they were tried on.
+        caption: What they were tried on, in words.
+        trace: What they were tried on.
     """
 
     rows: tuple[SweepRow, ...]
     caption: str
+    trace: Trace = field(eq=False, repr=False)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a configuration, indexed by its name; durations in seconds.
@@ -249,6 +251,7 @@ def sweep(
     return Sweep(
         rows=tuple(SweepRow.of(name, trace, replay(trace, config, truth=truth)) for name, config in named),
         caption=repr(trace)[1:-1],
+        trace=trace,
     )
 
 

@@ -120,7 +120,8 @@ class TraceLook(NamedTuple):
         started: Both clocks of the observer before it read.
         finished: Both clocks after.
         late_ms: How late the look was where that counts as a stall, else 0.
-        blind: Looks between the one before and this one could not see the storage.
+        blind: If looks between the one before and this one could not see the storage: the milliseconds from that one
+            to the first of them, else ``None``.
         query: It was a question (`state`, `wait_for`), which announces nothing.
         server_ms: The storage's own clock, where it has one.
         records: Records that are new or another than before, without metadata; of their hosts only whether it was the
@@ -132,7 +133,7 @@ class TraceLook(NamedTuple):
     started: Instant
     finished: Instant
     late_ms: int = 0
-    blind: bool = False
+    blind: int | None = None
     query: bool = False
     server_ms: int | None = None
     records: tuple[Heartbeat, ...] = ()

@@ -120,7 +120,7 @@ class _Decoder:
             started=started,
             finished=finished,
             late_ms=self._int(line, said, "l", 0, least=0),
-            blind=bool(self._int(line, said, "b", 0, least=0)),
+            blind=self._int(line, said, "b", least=0) if "b" in said else None,
             query=bool(self._int(line, said, "q", 0, least=0)),
             server_ms=started.wall_ms + self._int(line, said, "s") if "s" in said else None,
             records=self._records(line, said.get("r", {}), started.wall_ms),

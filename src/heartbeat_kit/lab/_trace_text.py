@@ -5,7 +5,7 @@ Owns the format and its schema version. A look's line says only what changed; a 
     t   monotonic ms since the look before began (of the first look: the clock itself)
     w   how far the wall clock moved more than that (left out when 0; of the first look: wall minus monotonic)
     d   monotonic ms the look took                      l   late_ms
-    e   how far the wall clock moved more than that     b   1: blind since the look before
+    e   how far the wall clock moved more than that     b   ms from it to the first look that was blind
     s   the storage's own clock minus the wall clock    q   1: a question, no check
     g   [machine, …] whose record is gone
     u   {machine: reason, or null when it can be read again}
@@ -107,10 +107,11 @@ class LookEncoder:
             "d": took,
             "e": finished.wall_ms - started.wall_ms - took,
             "l": look.late_ms,
-            "b": int(look.blind),
             "q": int(look.query),
         }
         said |= {key: number for key, number in numbers.items() if number}
+        if look.blind is not None:
+            said["b"] = look.blind
         if look.server_ms is not None:
             said["s"] = look.server_ms - started.wall_ms
         if look.records:

@@ -76,8 +76,8 @@ class LedgerState:
                 won.append(move)
         if not won:
             return self, ()
-        if last is not None:
-            entries = {name: entry for name, entry in entries.items() if not _is_forgotten(entry, last)}
+        now = max(move.transition.detected_at_ms for move in won)  # `last` may come from a clock that was ahead
+        entries = {name: entry for name, entry in entries.items() if not _is_forgotten(entry, now)}
         return (
             attrs.evolve(self, entries=MappingProxyType(entries), outbox=MappingProxyType(outbox), last_commit_ms=last),
             tuple(won),

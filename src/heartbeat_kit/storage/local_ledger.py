@@ -88,7 +88,7 @@ class LocalLedger(KeepsLedger):
             return
         with self._locked() as content, unavailable(f"writing {self._path}"):
             if news := _news(observations, content.observations):
-                self._write(content, content.ledger, _kept({**content.observations, **news}, content.ledger))
+                self._write(content, content.ledger, _kept(content.observations, news, content.ledger))
 
     def close(self) -> None:
         """Let go of undelivered events, so that others may take them over. Safe to call twice."""
@@ -183,11 +183,13 @@ def _news(given: Mapping[str, Observation], stored: Mapping[str, Observation]) -
     }
 
 
-def _kept(observations: Mapping[str, Observation], ledger: LedgerState) -> Mapping[str, Observation]:
+def _kept(
+    before: Mapping[str, Observation], news: Mapping[str, Observation], ledger: LedgerState
+) -> Mapping[str, Observation]:
     """Without those of machines that nobody announced, or that were removed, for longer than `FORGET_MS`."""
-    limit_ms = max(seen.seen_ms for seen in observations.values()) - FORGET_MS
+    limit_ms = max(seen.seen_ms for seen in news.values()) - FORGET_MS  # others may be of a clock that was ahead
     present = {name for name, entry in ledger.entries.items() if entry.reason is not Reason.REMOVED}
-    return {name: seen for name, seen in observations.items() if seen.seen_ms >= limit_ms or name in present}
+    return {name: seen for name, seen in {**before, **news}.items() if seen.seen_ms >= limit_ms or name in present}
 
 
 def _record(seen: Observation) -> dict[str, Any]:
@@ -205,7 +207,7 @@ def _observation(_: str, raw: Any) -> Observation:
         numbers = [raw["incarnation"], raw["seq"], raw.get("silent", 0), raw.get("interval", 0), raw.get("agreed", 0)]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidHeartbeatError(f"unsound observation: {error}") from error
-    if any(type(number) is not int or number < 0 for number in numbers):
+    if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
         raise InvalidHeartbeatError(f"unsound observation: {raw!r:.200}")
     incarnation, seq, silent, interval, agreed = numbers
     return Observation(

@@ -105,7 +105,7 @@ def test_a_stalled_look_judges_nothing_worse_in_a_replay_either():
     begin, gap = [beat("web-1", 0, 1), beat("web-2", 0, 1)], 500_000
     late = [look(0, *begin), look(gap, late_ms=gap - 30_000), look(gap + 1_000, beat("web-1", gap, 2))]
     punctual = [look(0, *begin), look(gap), look(gap + 1_000, beat("web-1", gap, 2))]
-    blind = [look(0, *begin), look(gap, blind=True), look(gap + 1_000, beat("web-1", gap, 2))]
+    blind = [look(0, *begin), look(gap, blind=30_000), look(gap + 1_000, beat("web-1", gap, 2))]
     assert replay(trace_of(*late)).suspicions == {}
     assert replay(trace_of(*blind)).suspicions == {}
     assert [each.outcome for each in replay(trace_of(*punctual, shared_clock=True)).suspicions["web-1"]] == [

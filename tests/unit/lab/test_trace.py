@@ -38,7 +38,7 @@ def test_a_trace_survives_its_file(tmp_path):
     trace = trace_of(
         look(0, beat("web-1", -5, 1), beat("web-2", 4_000, 9, incarnation=7, interval=60_000), took_ms=3),
         look(30_000),
-        look(61_000, beat("web-1", 59_000, 2), late_ms=31_000, blind=True, unreadable=(("web-3", "cut\nin half"),)),
+        look(61_000, beat("web-1", 59_000, 2), late_ms=31_000, blind=30_000, unreadable=(("web-3", "cut\nin half"),)),
         look(90_000, gone=("web-1",), unreadable=(("web-3", None),), server_ms=WALL + 89_000),
         look(120_000, beat("web-1", 119_000, 1, incarnation=2), beat("web-2", 9, 9, left_at=WALL + 110_000)),
     )
@@ -96,7 +96,7 @@ def traces(draw):
                 Instant(wall, mono),
                 Instant(draw(st.integers(0, 10**13)), mono + took),
                 late_ms=draw(st.integers(0, 10**9)),
-                blind=draw(st.booleans()),
+                blind=draw(st.none() | st.integers(0, 10**9)),
                 server_ms=draw(st.none() | st.integers(0, 10**13)),
                 records=tuple(records),
                 gone=tuple(gone),

@@ -58,7 +58,7 @@ class TestFirstSight:
     def test_what_an_earlier_process_noted_counts_for_one_timeout_at_most(self, ago, age):
         noted = Observation(incarnation=1, seq=1, seen_ms=NOW.wall_ms - ago)
         found = first_sight(beat(), REMOTE, NOW, noted, None)
-        assert found == Known(beat(), Basis.LEDGER, NOW.mono_ms - age, noted.seen_ms)
+        assert found == Known(beat(), Basis.LEDGER, NOW.mono_ms - age, noted.seen_ms, met=True)
 
     @pytest.mark.parametrize(("incarnation", "seq"), [(1, 2), (2, 1)])
     def test_a_note_about_a_newer_record_counts_for_nothing(self, incarnation, seq):
