@@ -28,8 +28,8 @@ class CascadeBrake:
 
     Attributes:
         down: The machines of the cascade that are still down.
-        joins_from_ms: Who goes offline after this time and
-        joins_until_ms: Who goes offline before this time (UTC, epoch milliseconds) belongs to the cascade.
+        joins_from_ms: Who goes offline after this time (UTC, epoch milliseconds) belongs to the cascade as well,
+        joins_until_ms: if it is before this one.
 
     >>> from datetime import timedelta
     >>> from heartbeat_kit import CascadeBrake

@@ -121,8 +121,8 @@ class Pass:
 
     def _was_unheard(self) -> bool:
         """Whether the medium had been silent at the look before, by what is remembered or what was noted of it."""
-        before = self._memory.watermark.postponed(self._disruption.lost_ms, self._started.mono_ms)
         if self._memory.last is not None:
+            before = self._memory.watermark.postponed(self._disruption.lost_ms, self._started.mono_ms)
             return resumed(before, self._timing, self._last.mono_ms)
         noted = [
             observation.silent_ms

@@ -9,7 +9,6 @@ observer's own write and read prove the medium. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from heartbeat_kit._events import Reason, event_id
@@ -73,7 +72,7 @@ class Silence(NamedTuple):
         known: Mapping[str, Known],
         watermark: Watermark,
         now_ms: int,
-        noted: Mapping[str, Observation] = MappingProxyType({}),
+        noted: Mapping[str, Observation],
     ) -> Silence:
         """Name a silence by the newest records of everybody: it lasts as long as they do, across restarts too.
 

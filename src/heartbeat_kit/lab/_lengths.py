@@ -11,7 +11,7 @@ from datetime import timedelta
 from heartbeat_kit._times import span_ms
 from heartbeat_kit.errors import InvalidConfigurationError
 
-__all__ = ["Length", "length_ms", "optional_length_ms", "signed_ms"]
+__all__ = ["Length", "length_ms", "optional_length_ms", "positive_ms", "signed_ms"]
 
 Length = float | timedelta
 """Seconds, or a timedelta."""
@@ -45,3 +45,14 @@ def length_ms(value: Length) -> int:
 def optional_length_ms(value: Length | None) -> int | None:
     """`length_ms` where there may be none."""
     return None if value is None else length_ms(value)
+
+
+def positive_ms(name: str, value: timedelta) -> int:
+    """Milliseconds of a positive timedelta, where plain seconds would be mistaken for something else.
+
+    Raises:
+        InvalidConfigurationError: It is something else; `name` says of what.
+    """
+    if not isinstance(value, timedelta) or span_ms(value) < 1:
+        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a positive timedelta")
+    return span_ms(value)

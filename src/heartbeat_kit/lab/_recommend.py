@@ -17,7 +17,7 @@ from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.lab._detectors._protocol import positive_ms
+from heartbeat_kit.lab._lengths import positive_ms
 from heartbeat_kit.lab._replay import replay
 from heartbeat_kit.lab._sweep import Sweep, SweepRow, setting_of
 from heartbeat_kit.lab._trace import Trace
@@ -101,7 +101,7 @@ def recommend(
         config=chosen.config,
         meets=meets,
         reason=_reason(trace, rows, chosen, limit, longest_ms),
-        sweep=Sweep(rows=rows, caption=repr(trace)[1:-1], trace=trace),
+        sweep=Sweep(rows=rows, trace=trace),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import attrs
 from attrs import field
@@ -19,6 +19,7 @@ from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._models import FleetState
+from heartbeat_kit._observer._timing import UNMEASURED_DELAY_MS
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import span_ms, to_duration
@@ -31,8 +32,6 @@ from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
 from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Heard", "Mistake", "Run"]
-
-_UNMEASURED_MS: Final = 60_000
 
 
 class Heard(NamedTuple):
@@ -231,7 +230,7 @@ class Run:
         delay = self.medium.propagation_delay
         return (
             2 * span_ms(self.config.offline_timeout)
-            + (_UNMEASURED_MS if delay is None else span_ms(delay))
+            + (UNMEASURED_DELAY_MS if delay is None else span_ms(delay))
             + span_ms(self.config.check_interval or self.config.heartbeat_interval)
         )
 

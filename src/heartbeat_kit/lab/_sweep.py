@@ -156,13 +156,16 @@ class Sweep:
 
     Attributes:
         rows: One a configuration, in the order given.
-        caption: What they were tried on, in words.
         trace: What they were tried on.
     """
 
     rows: tuple[SweepRow, ...]
-    caption: str
-    trace: Trace = field(eq=False, repr=False)
+    trace: Trace = field(eq=False)
+
+    @property
+    def caption(self) -> str:
+        """What they were tried on, in words."""
+        return repr(self.trace)[1:-1]
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a configuration, indexed by its name; durations in seconds.
@@ -250,7 +253,6 @@ def sweep(
         raise InvalidConfigurationError(f"two settings are called {twice[0]!r}: give them in a mapping, by name")
     return Sweep(
         rows=tuple(SweepRow.of(name, trace, replay(trace, config, truth=truth)) for name, config in named),
-        caption=repr(trace)[1:-1],
         trace=trace,
     )
 

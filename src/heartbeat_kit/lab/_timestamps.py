@@ -17,6 +17,7 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import MAX_MS, MIN_MS, epoch_ms, span_ms
 from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.lab._lengths import positive_ms
 from heartbeat_kit.lab._trace import ObserverFacts, Trace, TraceLook
 from heartbeat_kit.storage import StorageTraits
 
@@ -39,8 +40,7 @@ def trace_of_timestamps(
             f"timestamps is a {type(timestamps).__name__}: expected lists of times by machine id, "
             "such as {'web-1': [0, 30, 60]}"
         )
-    if not isinstance(interval, timedelta) or interval <= timedelta(0):
-        raise InvalidConfigurationError(f"interval is {interval!r:.80}: expected a positive timedelta")
+    positive_ms("interval", interval)
     config = HeartbeatConfig(
         heartbeat_interval=interval,
         offline_timeout=4 * interval if offline_timeout is None else offline_timeout,

@@ -59,12 +59,12 @@ class ObserverFacts:
     heartbeat_interval_ms: int = field(alias="heartbeat_interval")
     offline_timeout_ms: int = field(alias="offline_timeout")
     check_interval_ms: int = field(alias="check_interval")
-    silence_hold_ms: int = field(alias="silence_hold", default=900_000)
-    confirm_offline: int = 1
-    confirm_online: int = 1
-    cascade_threshold: int = 3
-    cascade_window_ms: int = field(alias="cascade_window", default=300_000)
-    expected: tuple[str, ...] = ()
+    silence_hold_ms: int = field(alias="silence_hold")
+    confirm_offline: int
+    confirm_online: int
+    cascade_threshold: int
+    cascade_window_ms: int = field(alias="cascade_window")
+    expected: tuple[str, ...]
 
     @classmethod
     def of(cls, observer: str, config: HeartbeatConfig, traits: StorageTraits) -> ObserverFacts:

@@ -23,6 +23,12 @@ def facts(**changes: Any) -> ObserverFacts:
         "heartbeat_interval": 30_000,
         "offline_timeout": 120_000,
         "check_interval": 30_000,
+        "silence_hold": 900_000,
+        "confirm_offline": 1,
+        "confirm_online": 1,
+        "cascade_threshold": 3,
+        "cascade_window": 300_000,
+        "expected": (),
     }
     return ObserverFacts(**{**values, **changes})
 

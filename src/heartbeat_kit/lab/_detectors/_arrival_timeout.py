@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from heartbeat_kit.lab._detectors._protocol import positive_ms, shown
+from heartbeat_kit.lab._detectors._protocol import shown
+from heartbeat_kit.lab._lengths import positive_ms
 
 __all__ = ["ArrivalTimeout"]
 

@@ -15,7 +15,8 @@ from datetime import timedelta
 
 import attrs
 
-from heartbeat_kit.lab._detectors._protocol import count_of, positive_ms, shown
+from heartbeat_kit.lab._detectors._protocol import count_of, shown
+from heartbeat_kit.lab._lengths import positive_ms
 
 __all__ = ["ChenFreshness"]
 

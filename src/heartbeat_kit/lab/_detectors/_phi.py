@@ -14,7 +14,8 @@ from typing import Final
 
 import attrs
 
-from heartbeat_kit.lab._detectors._protocol import count_of, positive, positive_ms
+from heartbeat_kit.lab._detectors._protocol import count_of, positive
+from heartbeat_kit.lab._lengths import positive_ms
 
 __all__ = ["PhiAccrual"]
 

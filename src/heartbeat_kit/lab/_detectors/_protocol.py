@@ -5,13 +5,11 @@ Owns the protocol and the checks its implementations share. Must not know traces
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Protocol
 
-from heartbeat_kit._times import span_ms
 from heartbeat_kit.errors import InvalidConfigurationError
 
-__all__ = ["Detector", "count_of", "positive", "positive_ms", "shown"]
+__all__ = ["Detector", "count_of", "positive", "shown"]
 
 
 class Detector(Protocol):
@@ -34,17 +32,6 @@ class Detector(Protocol):
     def suspects(self, machine_id: str, now_ms: int) -> bool:
         """Whether the machine is suspected now. One that was never heard is not. Must not raise, however late."""
         ...
-
-
-def positive_ms(name: str, value: Any) -> int:
-    """A positive timedelta in milliseconds.
-
-    Raises:
-        InvalidConfigurationError: It is something else.
-    """
-    if not isinstance(value, timedelta) or span_ms(value) < 1:
-        raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a positive timedelta")
-    return span_ms(value)
 
 
 def positive(name: str, value: Any) -> float:
