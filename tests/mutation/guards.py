@@ -151,7 +151,7 @@ MUTANTS = (
         "_observer/_guard.py",
         "until = min(now.mono_ms + timing.timeout_for(known.interval_ms), latest_ms(known, timing))",
         "until = now.mono_ms + timing.timeout_for(known.interval_ms)",
-        ("tests/property/test_guards.py", "test_a_dead_machine_is_found_however_seldom_the_others_are_heard"),
+        (f"{PURE}/test_guard.py", "test_nobody_is_given_time_to_settle_for_ever"),
     ),
     Mutant(
         "stall: for no longer than a hold",
