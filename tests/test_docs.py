@@ -10,7 +10,7 @@ from sybil import Document
 from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
-from heartbeat_kit import errors, lab, open_storage, storage, testing
+from heartbeat_kit import errors, lab, open_storage, storage, sync, testing
 from heartbeat_kit._explain import _REASONS
 from heartbeat_kit.cli._parser import make_parser
 
@@ -85,7 +85,9 @@ def test_the_pages_run_on_one_worker_each(request):
     assert "--dist=loadfile" in request.config.getini("addopts")
 
 
-@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, errors, lab], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [heartbeat_kit, storage, testing, errors, lab, sync], ids=lambda module: module.__name__
+)
 def test_every_public_name_is_in_the_reference(module):
     reference = "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
     documented = set(re.findall(r"\.\. (?:auto\w+|py:data):: (heartbeat_kit[\w.]*)", reference))
@@ -97,7 +99,7 @@ def test_every_public_name_is_in_the_reference(module):
     assert missing == []
 
 
-@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, lab], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, lab, sync], ids=lambda module: module.__name__)
 def test_no_property_is_shown_with_half_its_sentence_as_a_type(module):
     """Sphinx takes what stands before a colon in the first sentence of a property for its type."""
     classes = [getattr(module, name) for name in module.__all__ if isinstance(getattr(module, name), type)]
@@ -115,7 +117,7 @@ def test_every_error_is_in_the_tree_with_its_code():
     tree = dict(re.findall(r"─ (\w+Error)\b.*?([A-Z_]{4,})?$", errors.__doc__, re.MULTILINE))
     named = {name for name in errors.__all__ if name != "HeartbeatKitError"}
     assert tree == {name: getattr(errors, name).code if tree.get(name) else "" for name in named}
-    assert {name for name, code in tree.items() if not code} == {"StorageError", "ServiceError"}
+    assert {name for name, code in tree.items() if not code} == {"StorageError", "SyncError", "ServiceError"}
 
 
 def test_every_reason_of_a_state_is_in_the_table():
@@ -123,14 +125,27 @@ def test_every_reason_of_a_state_is_in_the_table():
     assert sorted(table) == sorted(_REASONS)
 
 
+def commands_of(parser, *names):
+    """Every command that can be run, by its name: a subcommand with that of its command."""
+    below = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    if not below:
+        yield " ".join(names), parser
+    for choices in below:
+        for name, found in choices.items():
+            yield from commands_of(found, *names, name)
+
+
 def test_every_option_of_the_command_line_is_in_the_reference():
-    [commands] = [action for action in make_parser()._actions if isinstance(action.choices, dict)]
+    """In the section of its command, or in the table of those that go with several."""
     page = read(DOCS / "reference" / "cli.md")
-    for name, parser in commands.choices.items():
-        assert f"## heartbeat-kit {name}\n" in page
+    sections = dict(re.findall(r"^#{2,3} ([^\n]+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
+    for name, parser in commands_of(make_parser()):
+        command, _, below = name.partition(" ")
+        text = sections[f"heartbeat-kit {name}"] + sections["Options of beat, status, watch and sync"]
+        text += sections[f"heartbeat-kit {command}"] if below else ""
         for action in parser._actions:
-            option = action.option_strings[-1]
-            assert option == "--help" or f"`{option}" in page, f"{name} {option}"
+            option = action.option_strings[-1] if action.option_strings else action.metavar
+            assert option == "--help" or f"`{option}" in text, f"{name} {option}"
 
 
 def test_the_readme_has_the_two_commands():

@@ -54,6 +54,41 @@ def test_only_the_clock_reads_a_clock_and_nobody_parses_like_a_person(path):
     assert not (found & CLOCK_READERS) - allowed
 
 
+WRITING = {
+    *(
+        "chmod",
+        "fchmod",
+        "chown",
+        "fchown",
+        "fsync",
+        "link",
+        "makedirs",
+        "mkdir",
+        "open",
+        "remove",
+        "removedirs",
+        "rename",
+    ),
+    *("renames", "replace", "rmdir", "symlink", "truncate", "ftruncate", "unlink", "utime", "write", "pwrite"),
+}
+PORT = {"_real_tree.py", "_exchange.py", "_open_directory.py"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "src" / "heartbeat_kit" / "sync").glob("*.py")), ids=lambda path: path.name
+)
+def test_only_the_port_of_the_sync_changes_files(path):
+    """What another did, no simulated disk could stop; only the local folders themselves are made by `_setup`."""
+    found = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and ((node.value.id == "os" and node.attr in WRITING) or node.value.id == "shutil")
+    }
+    assert path.name in PORT or not found
+
+
 def test_the_command_line_is_the_only_place_that_prints():
     printing = [
         path.relative_to(ROOT / "src").as_posix()

@@ -4,6 +4,7 @@ Values: `HeartbeatConfig`, `Heartbeat`, `MachineState`, `FleetState`, `CheckRepo
 Events: `Transition`, about the fleet as a whole `CascadeDetected` and `FleetSilent`; `CascadeBrake` after a cascade.
 Functions: `classify`, `normalize_machine_id`, `default_machine_id`, `open_storage`, `to_wire`.
 The service: `HeartbeatService` over a `Storage` (`MemoryStorage`, `JsonFileStorage`, `SharedFolderStorage`, or yours).
+Backup and sync: `SyncCoordinator`, with `SyncPlan`, `SyncReport`, `Decision`; the rest of it in `heartbeat_kit.sync`.
 Errors live in `heartbeat_kit.errors`, the test kit in `heartbeat_kit.testing`, the laboratory in `heartbeat_kit.lab`.
 """
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         StorageTraits,
         open_storage,
     )
+    from heartbeat_kit.sync import ConflictPolicy, Decision, SyncChanges, SyncCoordinator, SyncPlan, SyncReport
 
 __all__ = [
     "DEFAULT_HEARTBEAT_INTERVAL",
@@ -45,6 +47,8 @@ __all__ = [
     "CascadeDetected",
     "CheckReport",
     "Clock",
+    "ConflictPolicy",
+    "Decision",
     "Event",
     "FleetSilent",
     "FleetState",
@@ -68,6 +72,10 @@ __all__ = [
     "Storage",
     "StorageTraits",
     "Subscription",
+    "SyncChanges",
+    "SyncCoordinator",
+    "SyncPlan",
+    "SyncReport",
     "SystemClock",
     "Transition",
     "classify",
@@ -85,6 +93,8 @@ _HOMES = {
     "CascadeDetected": "_fleet_events",
     "CheckReport": "_results",
     "Clock": "_clock",
+    "ConflictPolicy": "sync._policy",
+    "Decision": "sync._decision",
     "Event": "_fleet_events",
     "FleetSilent": "_fleet_events",
     "FleetState": "_models",
@@ -108,6 +118,10 @@ _HOMES = {
     "Storage": "storage._protocol",
     "StorageTraits": "storage._protocol",
     "Subscription": "_dispatcher",
+    "SyncChanges": "sync._changes",
+    "SyncCoordinator": "sync._coordinator",
+    "SyncPlan": "sync._plan",
+    "SyncReport": "sync._report",
     "SystemClock": "_clock",
     "Transition": "_events",
     "classify": "_status",

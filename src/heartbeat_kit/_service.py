@@ -134,6 +134,11 @@ class HeartbeatService(Listening):
         return self._config
 
     @property
+    def clock(self) -> Clock:
+        """Where its time comes from."""
+        return self._clock
+
+    @property
     def storage(self) -> Storage:
         """Where heartbeats live."""
         return self._storage
@@ -162,8 +167,7 @@ class HeartbeatService(Listening):
             machine_id: Another machine that cannot beat by itself, known to be alive now.
 
         Raises:
-            InvalidMachineIdError, InvalidMetadataError: Nothing was stored.
-            HeartbeatRegistrationError: The storage did not take it; nothing was stored.
+            InvalidMachineIdError, InvalidMetadataError, HeartbeatRegistrationError: Nothing was stored.
         """
         name = self._machine_id if machine_id is None else normalize_machine_id(machine_id)
         registration = self._registrar.register(name, metadata, self._periods()[0])
@@ -311,8 +315,7 @@ class HeartbeatService(Listening):
         """Remove the machines that have been offline for so long; returns their ids. Blind, it removes nobody.
 
         Raises:
-            InvalidConfigurationError: `offline_for` is no timedelta.
-            StorageUnavailableError: One could not be removed.
+            InvalidConfigurationError, StorageUnavailableError: No timedelta; or one could not be removed.
         """
         limit_ms = require_length("offline_for", offline_for)
         state = self.state()

@@ -55,7 +55,7 @@ def to_wire(
 
     Args:
         result: A `Registration`, `CheckReport`, `FleetState`, `MachineState`, `ServiceStatus`, `HeartbeatConfig`,
-            `Statistics`, or an event.
+            `Statistics`, an event, a `SyncReport`, a `SyncPlan` or a `Decision`.
         locale: Language of the messages, ``en`` or ``fr``.
         include_heartbeats: With a `FleetState`: every machine's data as well.
         only: With a `FleetState`: the list of the machines of one status instead.
@@ -81,7 +81,10 @@ def to_wire(
 
 
 @singledispatch
-def _wire(result: Any, _: _Wanted) -> Wire:
+def _wire(result: Any, wanted: _Wanted) -> Wire:
+    shape = getattr(result, "__wire__", None)  # results of the packages above this one bring their own
+    if callable(shape):
+        return dict(shape(wanted.locale))
     raise InvalidConfigurationError(f"{type(result).__name__} has no wire shape: pass a result of the service")
 
 

@@ -15,6 +15,25 @@ Owns the exception types, their stable codes and how they pickle. Knows nothing 
      │    ├── StorageUnavailableError   (OSError)       STORAGE_UNAVAILABLE
      │    ├── StorageCorruptError       (ValueError)    STORAGE_CORRUPT
      │    └── StorageClosedError        (ValueError)    STORAGE_CLOSED
+     ├── SyncError                      (RuntimeError)
+     │    ├── MachineNotOfflineError                    MACHINE_NOT_OFFLINE
+     │    ├── MachineNotOnlineError                     MACHINE_NOT_ONLINE
+     │    ├── OfflineSyncError                          SYNC_OFFLINE_FAILED
+     │    ├── OnlineSyncError                           SYNC_ONLINE_FAILED
+     │    ├── NotExecutorError                          NOT_EXECUTOR
+     │    ├── BaselineUnavailableError                  BASELINE_UNAVAILABLE
+     │    ├── TooManyDeletesError                       TOO_MANY_DELETES
+     │    ├── AllChangedError                           ALL_CHANGED
+     │    ├── StalePlanError                            STALE_PLAN
+     │    ├── RecoveryPendingError                      RECOVERY_PENDING
+     │    ├── SyncBusyError                             SYNC_BUSY
+     │    ├── SyncFencedError                           SYNC_FENCED
+     │    ├── SyncFileError             (OSError)       SYNC_FILE_FAILED
+     │    ├── DamagedSyncStateError     (ValueError)    SYNC_STATE_DAMAGED
+     │    ├── DamagedBackupError        (ValueError)    BACKUP_DAMAGED
+     │    ├── RollbackRefusedError                      ROLLBACK_REFUSED
+     │    ├── UnknownDecisionError      (KeyError)      UNKNOWN_DECISION
+     │    └── DecisionRefusedError                      DECISION_REFUSED
      └── ServiceError                   (RuntimeError)
           ├── HeartbeatRegistrationError                HEARTBEAT_REGISTRATION_FAILED
           ├── HeartbeatCheckError                       HEARTBEAT_CHECK_FAILED
@@ -36,11 +55,17 @@ Catch the leaf you can act on, or `HeartbeatKitError` for all of them; compare `
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, ClassVar
 
 __all__ = [
+    "AllChangedError",
+    "BaselineUnavailableError",
+    "DamagedBackupError",
+    "DamagedSyncStateError",
     "DamagedTraceError",
+    "DecisionRefusedError",
     "HeartbeatCheckError",
     "HeartbeatKitError",
     "HeartbeatRegistrationError",
@@ -51,14 +76,28 @@ __all__ = [
     "InvalidHeartbeatError",
     "InvalidMachineIdError",
     "InvalidMetadataError",
+    "MachineNotOfflineError",
+    "MachineNotOnlineError",
     "MissingDependencyError",
     "MissingMachineIdError",
+    "NotExecutorError",
+    "OfflineSyncError",
+    "OnlineSyncError",
+    "RecoveryPendingError",
+    "RollbackRefusedError",
     "ServiceAlreadyRunningError",
     "ServiceError",
+    "StalePlanError",
     "StorageClosedError",
     "StorageCorruptError",
     "StorageError",
     "StorageUnavailableError",
+    "SyncBusyError",
+    "SyncError",
+    "SyncFencedError",
+    "SyncFileError",
+    "TooManyDeletesError",
+    "UnknownDecisionError",
     "UnknownMachineError",
 ]
 
@@ -167,6 +206,131 @@ class StorageClosedError(StorageError, ValueError):
     """The storage was used after `close()`."""
 
     code = "STORAGE_CLOSED"
+
+
+class SyncError(HeartbeatKitError, RuntimeError):
+    """Base of everything `SyncCoordinator` refuses or fails to do.
+
+    Attributes:
+        paths: The files it is about, relative to the root they are synced under where they are; may be empty.
+    """
+
+    code = "SYNC_ERROR"
+
+    def __init__(self, message: str, *, machine_id: str | None = None, paths: Iterable[str] = ()) -> None:
+        super().__init__(message, machine_id=machine_id)
+        self.paths = tuple(paths)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), machine_id=self.machine_id, paths=self.paths), (self.message,)
+
+
+class MachineNotOfflineError(SyncError):
+    """The machine is not offline, or not any more; nothing was changed."""
+
+    code = "MACHINE_NOT_OFFLINE"
+
+
+class MachineNotOnlineError(SyncError):
+    """The machine is not online; nothing was changed."""
+
+    code = "MACHINE_NOT_ONLINE"
+
+
+class OfflineSyncError(SyncError):
+    """`sync_on_offline()` failed; the cause is chained, and says what was left how."""
+
+    code = "SYNC_OFFLINE_FAILED"
+
+
+class OnlineSyncError(SyncError):
+    """`sync_on_online()` failed; the cause is chained, and says what was left how."""
+
+    code = "SYNC_ONLINE_FAILED"
+
+
+class NotExecutorError(SyncError):
+    """Only the machine itself can do this; nothing was changed."""
+
+    code = "NOT_EXECUTOR"
+
+
+class BaselineUnavailableError(SyncError):
+    """The shared baseline is not there, is another one than before, or cannot be understood; nothing was changed."""
+
+    code = "BASELINE_UNAVAILABLE"
+
+
+class TooManyDeletesError(SyncError):
+    """More files are gone from one side than a person deletes at once; nothing was changed."""
+
+    code = "TOO_MANY_DELETES"
+
+
+class AllChangedError(SyncError):
+    """Every file of one side changed at once; nothing was changed."""
+
+    code = "ALL_CHANGED"
+
+
+class StalePlanError(SyncError):
+    """What the plan was made of is not there any more; nothing was changed, make a new plan."""
+
+    code = "STALE_PLAN"
+
+
+class RecoveryPendingError(SyncError):
+    """An interrupted run is to be completed first, which a dry run does not do."""
+
+    code = "RECOVERY_PENDING"
+
+
+class SyncBusyError(SyncError):
+    """Another run is under way; nothing was changed, try again later."""
+
+    code = "SYNC_BUSY"
+
+
+class SyncFencedError(SyncError):
+    """Another run took over while this one stood still; what is left of it is not done."""
+
+    code = "SYNC_FENCED"
+
+
+class SyncFileError(SyncError, OSError):
+    """A file could not be read or written; what was begun is completed by the next run."""
+
+    code = "SYNC_FILE_FAILED"
+
+
+class DamagedSyncStateError(SyncError, ValueError):
+    """The journal or the archive on this machine cannot be understood; nothing was changed, see `recover()`."""
+
+    code = "SYNC_STATE_DAMAGED"
+
+
+class DamagedBackupError(SyncError, ValueError):
+    """The backup cannot be understood, or does not hold what it should; nothing was changed."""
+
+    code = "BACKUP_DAMAGED"
+
+
+class RollbackRefusedError(SyncError):
+    """Somebody edited a file since the backup was made; nothing was changed."""
+
+    code = "ROLLBACK_REFUSED"
+
+
+class UnknownDecisionError(SyncError, KeyError):
+    """There is no decision of that id."""
+
+    code = "UNKNOWN_DECISION"
+
+
+class DecisionRefusedError(SyncError):
+    """The decision is closed, or needs an action that was not given; nothing was changed."""
+
+    code = "DECISION_REFUSED"
 
 
 class ServiceError(HeartbeatKitError, RuntimeError):

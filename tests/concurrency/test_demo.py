@@ -1,6 +1,8 @@
 """The demo: real processes that leave nothing behind, and a virtual fleet that misbehaves to see it notice."""
 
 import contextlib
+import functools
+import io
 import os
 import re
 import shlex
@@ -8,14 +10,25 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from datetime import timedelta
 
 import attrs
 import pytest
 
 from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, Reason, Transition, open_storage, to_wire
-from heartbeat_kit.cli import _demo, main
-from heartbeat_kit.cli._demo_audit import Pace, agreement, exactly, in_time, same_silence
+from heartbeat_kit.cli import _demo, _opening, main
+from heartbeat_kit.cli._demo_audit import (
+    Pace,
+    agreement,
+    differences,
+    exactly,
+    in_time,
+    same_silence,
+    saved_once,
+)
+from heartbeat_kit.cli._demo_errands import Answer, Errands, answer_of
+from heartbeat_kit.cli._demo_site import Site
 from heartbeat_kit.testing import FakeClock
 
 ONLINE, WARNING, OFFLINE = MachineStatus.ONLINE, MachineStatus.WARNING, MachineStatus.OFFLINE
@@ -27,10 +40,12 @@ class VirtualFleet:
     root: FakeClock
     latest: "VirtualFleet"
 
-    def __init__(self, url, folder, *, beat_seconds, timeout_seconds):
+    def __init__(self, site, *, beat_seconds, timeout_seconds):
         type(self).latest = self
         VirtualFleet.latest = self
-        self.url, self.folder = url, folder
+        self.site, self.url, self.folder = site, site.url, site.folder
+        timing = ("--interval", f"{beat_seconds:g}", "--timeout", f"{timeout_seconds:g}")
+        self.errands = Errands(site, {}, timing)
         self.config = HeartbeatConfig(
             heartbeat_interval=timedelta(seconds=beat_seconds), offline_timeout=timedelta(seconds=timeout_seconds)
         )
@@ -67,11 +82,24 @@ class VirtualFleet:
     def announced_by(self, machine_id):
         return self.events[machine_id]
 
+    def sync(self, machine_id, *arguments):
+        """The real command on the real files, in this process and in virtual time."""
+        printed, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+            code = main(self.errands.arguments(machine_id, *arguments))
+        answered = Future()
+        answered.set_result(self.answer(answer_of(machine_id, arguments, code, printed.getvalue(), errors.getvalue())))
+        return answered
+
+    def answer(self, answer):
+        return answer
+
     def accidents(self):
         return []
 
     def stop(self):
         self.stops += 1
+        self.errands.stop()
         for lives in self.lives.values():
             for _, service in lives:
                 service.stop()
@@ -113,6 +141,7 @@ def play(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(_demo, "SystemClock", lambda: VirtualFleet.root)
         monkeypatch.setattr(_demo, "StopSignals", VirtualSignals)
         monkeypatch.setattr(_demo, "ProcessFleet", fleet)
+        monkeypatch.setattr(_opening, "HeartbeatService", functools.partial(HeartbeatService, clock=VirtualFleet.root))
         return main(["demo", *arguments]), capsys.readouterr().out
 
     yield perform
@@ -255,6 +284,148 @@ class TestVirtual:
         code, printed = play(Thief)
         assert code == 1
         assert "not there" in "\n".join(wrong(printed))
+
+
+def told_otherwise(asked, **changes):
+    """A fleet whose answers to one subcommand say something else."""
+
+    class Liar(VirtualFleet):
+        def answer(self, answer):
+            if not answer.asked.startswith(f"sync {asked}"):
+                return answer
+            return answer._replace(result={**answer.result, **changes})
+
+    return Liar
+
+
+def meddling(asked, meddle):
+    """A fleet where somebody does something to the files right after one of the subcommands."""
+
+    class Meddling(VirtualFleet):
+        def answer(self, answer):
+            if answer.asked.startswith(f"sync {asked}"):
+                meddle(self.site)
+            return answer
+
+    return Meddling
+
+
+def overwrite(*path):
+    return lambda site: site.folder.joinpath(*path).write_text("meddled")
+
+
+BASELINE = ("share", "baseline", "files")
+PC_2 = ("machines", "pc-2")
+
+
+class TestFolders:
+    """What becomes of the files is compared byte for byte, and what the syncs say of it is not believed."""
+
+    @pytest.mark.parametrize(
+        ("fleet", "found"),
+        [
+            (
+                meddling("publish", lambda site: (site.workspace("pc-4") / "app.conf").unlink()),
+                "'sync online --again' of pc-4 was",
+            ),
+            (
+                meddling("online", overwrite(*BASELINE, "app.conf")),
+                "exit code 1, saying: applied: 3 synced, app.conf left",
+            ),
+            (meddling("offline", overwrite(*BASELINE, "app.conf")), "the baseline is not as it should be: app.conf"),
+            (meddling("offline", overwrite(*PC_2, "new")), "the folder of pc-2 is not as it should be: new"),
+            (told_otherwise("offline", outcome="applied"), "one should have done it: 3 applied"),
+            (told_otherwise("offline", decisions=[]), "0 decisions were made, expected one about limits.conf"),
+            (told_otherwise("approve", state="pending"), "is pending, expected approved"),
+            (told_otherwise("online", changes={"filesSynced": 0}), "of pc-2 was applied with 0 synced"),
+            (told_otherwise("online", outcome="void"), "of pc-2 was void with 3 synced"),
+            (meddling("approve", overwrite(*PC_2, "app.conf")), "the folder of pc-2 is not as it should be: app.conf"),
+            (
+                meddling("rollback online", overwrite(*PC_2, "motd.txt")),
+                "the rollback is not as it should be: pc-2/motd.txt",
+            ),
+            (
+                meddling("rollback restore", overwrite(*BASELINE, "notes", "todo.txt")),
+                "the rollback of the rollback is not as it should be: baseline/notes/todo.txt",
+            ),
+        ],
+    )
+    def test_what_is_not_as_it_should_be_is_named(self, play, tmp_path, fleet, found):
+        code, printed = play(fleet)
+        assert code == 1
+        assert any(found in problem for problem in wrong(printed)), wrong(printed)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_sync_that_fails_is_named_with_what_it_said(self, play):
+        class Deaf(VirtualFleet):
+            def sync(self, machine_id, *arguments):
+                return super().sync(machine_id, *(["offline", "pc-3"] if arguments[0] == "offline" else arguments))
+
+        code, printed = play(Deaf)
+        assert code == 1
+        assert "pc-1      sync offline pc-3 → no answer\n" in printed
+        [problem] = wrong(printed)
+        assert problem.startswith(
+            "'sync offline pc-3' of pc-1 ended with exit code 2, saying: error MACHINE_NOT_OFFLINE:"
+        )
+
+    def test_a_sync_that_never_ends_ends_the_play(self, play):
+        class Hanging(VirtualFleet):
+            def sync(self, machine_id, *arguments):
+                return Future() if arguments[0] == "publish" else super().sync(machine_id, *arguments)
+
+        code, printed = play(Hanging)
+        assert (code, wrong(printed)) == (1, ["waited 20 s for the syncs to end, in vain"])
+
+    def test_what_was_saved_must_be_saved_once(self):
+        done = {"outcome": "applied", "changes": {"filesSynced": 1, "decisionsCreated": 1}, "backupCreated": True}
+        first = Answer("pc-1", "sync offline pc-2", 1, done, "")
+        second = first._replace(machine_id="pc-3", result={**done, "outcome": "already_done"})
+        assert saved_once([first, second], synced=1, decisions=1) == []
+        assert len(saved_once([first, first], synced=1, decisions=1)) == 1
+        assert len(saved_once([second, second], synced=1, decisions=1)) == 1
+        assert saved_once([first, second], synced=2, decisions=1) == [
+            f"{name} counts 1 files preserved and 1 decisions, expected 2 and 1" for name in ("pc-1", "pc-3")
+        ]
+        bare = first._replace(result={**done, "backupCreated": False})
+        assert saved_once([bare, second], synced=1, decisions=1) == [
+            "pc-1 knows of no verified backup of what was preserved"
+        ]
+
+    def test_trees_differ_in_a_byte_in_a_name_or_not_at_all(self):
+        assert differences("it", {"a": b"1"}, {"a": b"1"}) == []
+        assert differences("it", {"a": b"1", "b": b"", "c": b"3"}, {"a": b"2", "c": b"3", "d": b""}) == [
+            "it is not as it should be: a, b, d"
+        ]
+
+
+class TestErrands:
+    @pytest.fixture
+    def slow(self, tmp_path, monkeypatch):
+        """Errands whose program never ends, and says so."""
+        program = tmp_path / "python"
+        program.write_text("#!/bin/sh\necho $$ > $(dirname $0)/started\nexec sleep 600\n")
+        program.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(program))
+        return Errands(Site(tmp_path), os.environ, ())
+
+    @pytest.mark.skipif(os.name == "nt", reason="the program is a shell script")
+    def test_what_still_runs_at_the_end_is_ended(self, slow, tmp_path):
+        errand = slow.send("pc-1", "online")
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "started").exists() or not (tmp_path / "started").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        slow.stop()
+        assert errand.result(30).code == -signal.SIGKILL
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "started").read_text()), 0)
+
+    def test_nothing_starts_after_the_end(self, slow, tmp_path):
+        slow.stop()
+        with pytest.raises(RuntimeError):
+            slow.send("pc-1", "online")
+        assert not (tmp_path / "started").exists()
 
 
 def tampering(tamper):
@@ -426,6 +597,8 @@ class TestReal:
         assert len(re.findall(r"^ *\d+\.\d s  pc-2 +online → warning ", printed, re.MULTILINE)) == 1
         assert len(re.findall(r"^ *\d+\.\d s  pc-2 +warning → offline ", printed, re.MULTILINE)) == 1
         assert len(re.findall(r"^ *\d+\.\d s  pc-2 +offline → online ", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"sync offline pc-2 → applied: 1 synced, 1 asked$", printed, re.MULTILINE)) == 1
+        assert len(re.findall(r"sync offline pc-2 → already done: 1 synced, 1 asked$", printed, re.MULTILINE)) == 2
         assert "\x1b" not in printed
         assert list(tmp_path.iterdir()) == []
         assert processes(tmp_path) == []
@@ -440,6 +613,16 @@ class TestReal:
             assert demo.wait(60) == 128 + number
             assert "Interrupted; nothing is left" in printed
             assert demo.stderr.read() == ""
+        assert list(tmp_path.iterdir()) == []
+        assert processes(tmp_path) == []
+
+    def test_an_interruption_amid_the_syncs_leaves_nothing(self, tmp_path):
+        with start(tmp_path) as demo:
+            read_until(demo, "sync init")
+            demo.send_signal(signal.SIGTERM)
+            printed = demo.stdout.read()
+            assert demo.wait(60) == 128 + signal.SIGTERM
+            assert "Interrupted; nothing is left" in printed
         assert list(tmp_path.iterdir()) == []
         assert processes(tmp_path) == []
 

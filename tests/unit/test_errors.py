@@ -21,6 +21,25 @@ LEAVES = {
     errors.StorageUnavailableError: ("STORAGE_UNAVAILABLE", OSError),
     errors.StorageCorruptError: ("STORAGE_CORRUPT", ValueError),
     errors.StorageClosedError: ("STORAGE_CLOSED", ValueError),
+    errors.SyncError: ("SYNC_ERROR", RuntimeError),
+    errors.MachineNotOfflineError: ("MACHINE_NOT_OFFLINE", errors.SyncError),
+    errors.MachineNotOnlineError: ("MACHINE_NOT_ONLINE", errors.SyncError),
+    errors.OfflineSyncError: ("SYNC_OFFLINE_FAILED", errors.SyncError),
+    errors.OnlineSyncError: ("SYNC_ONLINE_FAILED", errors.SyncError),
+    errors.NotExecutorError: ("NOT_EXECUTOR", errors.SyncError),
+    errors.BaselineUnavailableError: ("BASELINE_UNAVAILABLE", errors.SyncError),
+    errors.TooManyDeletesError: ("TOO_MANY_DELETES", errors.SyncError),
+    errors.AllChangedError: ("ALL_CHANGED", errors.SyncError),
+    errors.StalePlanError: ("STALE_PLAN", errors.SyncError),
+    errors.RecoveryPendingError: ("RECOVERY_PENDING", errors.SyncError),
+    errors.SyncBusyError: ("SYNC_BUSY", errors.SyncError),
+    errors.SyncFencedError: ("SYNC_FENCED", errors.SyncError),
+    errors.SyncFileError: ("SYNC_FILE_FAILED", OSError),
+    errors.DamagedSyncStateError: ("SYNC_STATE_DAMAGED", ValueError),
+    errors.DamagedBackupError: ("BACKUP_DAMAGED", ValueError),
+    errors.RollbackRefusedError: ("ROLLBACK_REFUSED", errors.SyncError),
+    errors.UnknownDecisionError: ("UNKNOWN_DECISION", KeyError),
+    errors.DecisionRefusedError: ("DECISION_REFUSED", errors.SyncError),
     errors.ServiceError: ("HEARTBEAT_SERVICE_ERROR", RuntimeError),
     errors.HeartbeatRegistrationError: ("HEARTBEAT_REGISTRATION_FAILED", errors.ServiceError),
     errors.HeartbeatCheckError: ("HEARTBEAT_CHECK_FAILED", errors.ServiceError),
@@ -62,3 +81,8 @@ def test_survives_a_process_border(error_type, clone):
 
 def test_the_machine_id_is_optional():
     assert HeartbeatKitError("no machine in it").machine_id is None
+
+
+def test_a_sync_error_keeps_its_paths_over_a_process_border():
+    error = pickle.loads(pickle.dumps(errors.TooManyDeletesError("12 of 20", machine_id="web-1", paths=["a", "b"])))
+    assert (error.paths, error.machine_id, str(error)) == (("a", "b"), "web-1", "12 of 20")

@@ -13,12 +13,12 @@ from argparse import Namespace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from heartbeat_kit import HeartbeatConfig, HeartbeatService, SharedFolderStorage, SystemClock
-from heartbeat_kit.cli._demo_audit import Pace
+from heartbeat_kit.cli._demo_audit import Interrupted, Pace, PlayFailed
 from heartbeat_kit.cli._demo_fleet import Fleet, ProcessFleet
-from heartbeat_kit.cli._demo_play import Interrupted, Play, PlayFailed
+from heartbeat_kit.cli._demo_play import Play
+from heartbeat_kit.cli._demo_site import Site
 from heartbeat_kit.cli._demo_stage import Stage
 from heartbeat_kit.cli._signals import StopSignals
 from heartbeat_kit.cli._terminal import Terminal
@@ -28,6 +28,7 @@ from heartbeat_kit.errors import StorageError
 __all__ = ["demo", "performed"]
 
 _STARTUP_MS: Final = 20_000
+_SYNCS_MS: Final = 8_000
 _RIGHT, _WRONG, _SIGNAL = 0, 1, 128
 
 
@@ -61,33 +62,34 @@ def demo(arguments: Namespace) -> int:
     stage.last(f"Everything was as it should be. ({took})", good=True)
     if arguments.keep:
         beat = arguments.seconds_per_beat.total_seconds()
-        stage.command(f"heartbeat-kit status --storage '{_url(folder)}' --interval {beat:g} --timeout {4 * beat:g}")
+        stage.command(f"heartbeat-kit status --storage '{Site(folder).url}' --interval {beat:g} --timeout {4 * beat:g}")
     return _RIGHT
 
 
 def _play(arguments: Namespace, folder: Path, stage: Stage, signals: StopSignals) -> Play:
     pace = Pace.of(int(arguments.seconds_per_beat / timedelta(milliseconds=1)))
     machines = [f"pc-{number}" for number in range(1, arguments.machines + 1)]
-    share = _share(folder)
-    share.mkdir()
+    site = Site(folder)
+    site.share.mkdir()
     stage.title(
         "heartbeat_kit: which of your machines are alive?",
-        f"A fleet of {len(machines)} machines shares the folder {share}. You will see one of them die and return, and "
-        f"another one leave; it takes some {span(17 * pace.beat_ms)}.",
+        f"A fleet of {len(machines)} machines shares the folder {site.share}. You will see one of them die and return, "
+        f"and another one leave, and what becomes of their files meanwhile; it takes some {span(_length_ms(pace))}.",
     )
-    fleet = ProcessFleet(_url(folder), folder, beat_seconds=pace.beat_ms / 1000, timeout_seconds=pace.timeout_ms / 1000)
+    fleet = ProcessFleet(site, beat_seconds=pace.beat_ms / 1000, timeout_seconds=pace.timeout_ms / 1000)
     config = HeartbeatConfig(
         heartbeat_interval=timedelta(milliseconds=pace.beat_ms),
         offline_timeout=timedelta(milliseconds=pace.timeout_ms),
         check_interval=timedelta(milliseconds=pace.look_ms),
     )
-    with contextlib.closing(SharedFolderStorage(share, propagation_delay=timedelta(0))) as storage:
+    with contextlib.closing(SharedFolderStorage(site.share, propagation_delay=timedelta(0))) as storage:
         clock = SystemClock()
-        observer = HeartbeatService(storage, config, clock=clock, machine_id="observer", state_dir=folder / "state")
+        observer = HeartbeatService(storage, config, clock=clock, machine_id="observer", state_dir=site.state)
         play = Play(
             fleet,
             observer,
             stage,
+            site,
             clock=clock,
             wait=signals.wait,
             pace=pace,
@@ -117,10 +119,6 @@ def performed(play: Play, fleet: Fleet, observer: HeartbeatService) -> None:
         play.audit()
 
 
-def _share(folder: Path) -> Path:
-    return folder / "share"
-
-
-def _url(folder: Path) -> str:
-    path = _share(folder).as_posix()
-    return f"folder://{'' if path.startswith('/') else '/'}{quote(path)}?propagation_delay=0"
+def _length_ms(pace: Pace) -> int:
+    """How long the play takes: its waits grow with the pace, its syncs do not."""
+    return 20 * pace.beat_ms + _SYNCS_MS

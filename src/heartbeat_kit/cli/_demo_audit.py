@@ -13,8 +13,29 @@ from typing import Any
 import attrs
 
 from heartbeat_kit import MachineStatus, Reason, Transition
+from heartbeat_kit.cli._demo_errands import Answer
 
-__all__ = ["Pace", "Story", "agreement", "exactly", "in_time", "same_silence"]
+__all__ = [
+    "Interrupted",
+    "Pace",
+    "PlayFailed",
+    "Story",
+    "agreement",
+    "differences",
+    "exactly",
+    "in_time",
+    "same_silence",
+    "saved_once",
+]
+
+
+class PlayFailed(Exception):  # noqa: N818 - an end of the play, as the other one is
+    """Something went so wrong that the play cannot go on; the text says what."""
+
+
+class Interrupted(Exception):  # noqa: N818 - nobody's error
+    """Somebody asked to stop."""
+
 
 Story = tuple[str, MachineStatus, Reason]
 """Of an event: which machine, to which status, why."""
@@ -113,3 +134,41 @@ def agreement(teller: str, told: Sequence[Mapping[str, Any]], events: Sequence[T
             found.append(f"{teller} announced event {event.id[:8]} ({event.machine_id} {event.after}) {times} times")
     strangers = [f"{teller} announced an event {event_id[:8]} that nobody else knows" for event_id in heard]
     return found + strangers
+
+
+def differences(what: str, wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
+    """Two trees of files hold the same, byte for byte.
+
+    Args:
+        what: The tree that was found, for the sentence.
+        wanted: What it should hold.
+        found: What it does.
+    """
+    wrong = sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
+    return [f"{what} is not as it should be: {', '.join(wrong)}"] if wrong else []
+
+
+def saved_once(answers: Sequence[Answer], *, synced: int, decisions: int) -> list[str]:
+    """Of several machines that tried to do one offline sync, one did it, and all others were told so.
+
+    Args:
+        answers: What each was told.
+        synced: How many files there were to preserve.
+        decisions: How many conflicts.
+    """
+    outcomes = Counter(str(answer.result.get("outcome")) for answer in answers)
+    found = []
+    if outcomes != Counter({"applied": 1, "already_done": len(answers) - 1}):
+        came = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        found.append(f"of {len(answers)} machines that tried to preserve the files one should have done it: {came}")
+    for answer in answers:
+        changes = answer.result.get("changes", {})
+        counts = (changes.get("filesSynced"), changes.get("decisionsCreated"))
+        if counts != (synced, decisions):
+            found.append(
+                f"{answer.machine_id} counts {counts[0]} files preserved and {counts[1]} decisions, expected {synced} "
+                f"and {decisions}"
+            )
+        if answer.result.get("backupCreated") is not True:
+            found.append(f"{answer.machine_id} knows of no verified backup of what was preserved")
+    return found

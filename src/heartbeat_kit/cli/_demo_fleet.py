@@ -1,6 +1,6 @@
 """The cast of the demo: one process for each machine, each a real `heartbeat-kit beat --forever --announce`.
 
-Owns the processes, what they print, and that none of them is left. Must not know the play.
+Owns the processes, what they print, and that none of them is left, nor of their errands. Must not know the play.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
+
+from heartbeat_kit.cli._demo_errands import Answer, Errands
+from heartbeat_kit.cli._demo_site import Site
 
 __all__ = ["Fleet", "ProcessFleet"]
 
@@ -51,6 +55,10 @@ class Fleet(Protocol):
         """The events a machine has announced so far, as JSON objects."""
         ...
 
+    def sync(self, machine_id: str, *arguments: str) -> Future[Answer]:
+        """Have a machine run `heartbeat-kit sync`."""
+        ...
+
     def accidents(self) -> list[str]:
         """A sentence for each machine that ended or spoke as nobody wanted it to."""
         ...
@@ -76,22 +84,22 @@ class ProcessFleet:
     """Machines that are processes of this host.
 
     Args:
-        storage_url: Where they beat.
-        folder: Where each keeps its lock and ledger (``state``) and writes its troubles (``log``).
+        site: Where they beat, keep their lock and ledger, and write their troubles (``log``).
         beat_seconds: Their interval.
         timeout_seconds: Their T.
     """
 
-    def __init__(self, storage_url: str, folder: Path, *, beat_seconds: float, timeout_seconds: float) -> None:
+    def __init__(self, site: Site, *, beat_seconds: float, timeout_seconds: float) -> None:
+        timing = ("--interval", f"{beat_seconds:g}", "--timeout", f"{timeout_seconds:g}")
         self._arguments = [
             *(sys.executable, "-m", "heartbeat_kit", "beat", "--forever", "--announce"),
-            *("--storage", storage_url, "--state-dir", str(folder / "state")),
-            *("--interval", f"{beat_seconds:g}", "--timeout", f"{timeout_seconds:g}"),
+            *("--storage", site.url, "--state-dir", str(site.state), *timing),
         ]
-        self._logs = folder / "log"
+        self._logs = site.folder / "log"
         self._logs.mkdir()
         self._environment = {name: value for name, value in os.environ.items() if name not in _OUR_VARIABLES}
         self._machines: dict[str, _Machine] = {}
+        self._errands = Errands(site, self._environment, timing)
 
     def start(self, machine_id: str, *, leave: bool = False) -> None:
         """Start its process."""
@@ -140,6 +148,10 @@ class ProcessFleet:
         """What its process printed."""
         return tuple(self._machines[machine_id].events)
 
+    def sync(self, machine_id: str, *arguments: str) -> Future[Answer]:
+        """A process of its own, beside the one that beats."""
+        return self._errands.send(machine_id, *arguments)
+
     def accidents(self) -> list[str]:
         """Processes that ended by themselves, and output that is no event."""
         found = []
@@ -153,6 +165,7 @@ class ProcessFleet:
     def stop(self) -> list[str]:
         """Ask everybody at once, then wait; who does not listen is killed, and named."""
         found = []
+        self._errands.stop()
         running = {name: machine for name, machine in self._machines.items() if machine.process.poll() is None}
         for machine in running.values():
             machine.end = machine.end or "ended"

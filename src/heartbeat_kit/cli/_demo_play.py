@@ -20,22 +20,25 @@ from heartbeat_kit import (
     Reason,
     Transition,
 )
-from heartbeat_kit.cli._demo_audit import Pace, Story, agreement, exactly, in_time, same_silence
+from heartbeat_kit.cli._demo_audit import (
+    Interrupted,
+    Pace,
+    PlayFailed,
+    Story,
+    agreement,
+    exactly,
+    in_time,
+    same_silence,
+)
 from heartbeat_kit.cli._demo_fleet import Fleet
+from heartbeat_kit.cli._demo_folders import Folders
+from heartbeat_kit.cli._demo_site import Site
 from heartbeat_kit.cli._demo_stage import Stage
 from heartbeat_kit.cli._view import span
 
-__all__ = ["Interrupted", "Play", "PlayFailed"]
+__all__ = ["Play"]
 
 _ONLINE, _WARNING, _OFFLINE = MachineStatus.ONLINE, MachineStatus.WARNING, MachineStatus.OFFLINE
-
-
-class PlayFailed(Exception):  # noqa: N818 - an end of the play, as the other one is
-    """Something went so wrong that the play cannot go on; the text says what."""
-
-
-class Interrupted(Exception):  # noqa: N818 - nobody's error
-    """Somebody asked to stop."""
 
 
 class _Heard(NamedTuple):
@@ -50,6 +53,7 @@ class Play:
         fleet: The machines.
         observer: Our own service; started and stopped by the caller.
         stage: Where it is shown.
+        site: Where the files are.
         clock: The observer's clock.
         wait: Waits for so many seconds; true if somebody asked to stop.
         pace: The times.
@@ -62,6 +66,7 @@ class Play:
         fleet: Fleet,
         observer: HeartbeatService,
         stage: Stage,
+        site: Site,
         *,
         clock: Clock,
         wait: Callable[[float], bool],
@@ -85,6 +90,7 @@ class Play:
         self._looked_ms: int | None = None
         self._looks = 0
         self._silence: tuple[_Heard, ...] = ()
+        self._folders = Folders(self, fleet, stage, site, machines)
         observer.on_transition(self._hear)
 
     def perform(self) -> None:
@@ -95,9 +101,31 @@ class Play:
             Interrupted: Somebody asked to stop.
         """
         self._everybody_comes()
+        self._folders.come_into_step()
         self._one_is_killed()
+        self._folders.preserve()
         self._it_returns()
+        self._folders.catch_up()
         self._one_leaves()
+
+    def until(self, what: str, holds: Callable[[], bool], *, rounds: int) -> None:
+        """Go on until something holds that takes no longer than so many starts of a process.
+
+        Raises:
+            PlayFailed: It does.
+        """
+        self._until(what, holds, rounds * self._startup_ms)
+
+    def moment(self, text: str) -> None:
+        """A line of the timeline."""
+        self._stage.moment(self._clock.now(), text)
+
+    def rest(self) -> None:
+        """Time to read."""
+        until = self._clock.now().mono_ms + self._pace.beat_ms
+        while self._clock.now().mono_ms < until:
+            self._pause(min(self._pace.look_ms, 100))
+            self._pump()
 
     def audit(self) -> None:
         """After the end: every machine said everything it had to say, so once is once."""
@@ -145,7 +173,7 @@ class Play:
         self._stage.remark(f"Every machine sees all {len(self._everybody)}, each from its own point of view.")
         self._table()
         self.findings.append(f"{count} machines and the observer came online, and all of them saw each other")
-        self._rest()
+        self.rest()
 
     def _one_is_killed(self) -> None:
         victim, timeout = self.victim, self._pace.timeout_ms / 1000
@@ -159,6 +187,7 @@ class Play:
         killed = self._clock.now()
         self._stage.moment(killed, f"kill {victim}")
         self._last_beat_ms = last = self._stored_beat(victim)
+        self._folders.go_on_without()
         warning = self._silent_for(1, _WARNING, last)
         self._table()
         offline = self._silent_for(2, _OFFLINE, last)
@@ -174,7 +203,7 @@ class Play:
             f"{victim} was called warning {after[0]} and offline {after[1]} after its last heartbeat: "
             f"not before the deadlines, at most {span(self._pace.late_ms)} after them"
         )
-        self._rest()
+        self.rest()
 
     def _silent_for(self, timeouts: int, status: MachineStatus, last_beat_ms: int) -> _Heard:
         heard = self._until_heard(self.victim, status, Reason.SILENT, self._limit_ms)
@@ -192,7 +221,7 @@ class Play:
         self._last_beat_ms = None
         self._allowed[victim] = frozenset({_OFFLINE, _ONLINE})
         self._fleet.start(victim)
-        self._stage.moment(self._clock.now(), f"start {victim}")
+        self.moment(f"start {victim}")
         limit = self._startup_ms + 6 * self._pace.beat_ms
         returned = self._until_heard(victim, _ONLINE, Reason.RETURNED, limit)
         self._allowed[victim] = frozenset({_ONLINE})
@@ -204,7 +233,7 @@ class Play:
             same_silence(warning.event, offline.event, returned.event),
             f"{victim} came back, with the {duration} it was offline; one episode from the warning to the return",
         )
-        self._rest()
+        self.rest()
 
     def _one_leaves(self) -> None:
         leaver = self.leaver
@@ -218,7 +247,7 @@ class Play:
         self._stage.moment(asked, f"ask {leaver} to end")
         left = self._until_heard(leaver, _OFFLINE, Reason.LEFT, self._startup_ms + self._pace.timeout_ms)
         self._allowed[leaver] = frozenset({_OFFLINE})
-        self._rest()
+        self.rest()
         self._table()
         waited = left.at.mono_ms - asked.mono_ms
         late = (
@@ -254,13 +283,6 @@ class Play:
             if waited > limit_ms:
                 raise PlayFailed(f"waited {span(waited)} for {what}, in vain")
             self._pause(min(self._pace.look_ms, 100))
-
-    def _rest(self) -> None:
-        """Time to read."""
-        until = self._clock.now().mono_ms + self._pace.beat_ms
-        while self._clock.now().mono_ms < until:
-            self._pause(min(self._pace.look_ms, 100))
-            self._pump()
 
     def _pause(self, ms: int) -> None:
         if self._wait(ms / 1000):

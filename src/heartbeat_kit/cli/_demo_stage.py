@@ -67,6 +67,10 @@ class Stage:
         stamp = f"{(now.mono_ms - self._began_ms) / 1000:5.1f} s"
         self._terminal.line(f"{self._terminal.paint(stamp, 'cyan')}  {text}")
 
+    def aside(self, text: str) -> str:
+        """What belongs to a line of the timeline, and is not its subject."""
+        return self._terminal.paint(text, "dim")
+
     def remark(self, text: str) -> None:
         """A sentence of the narrator."""
         self._terminal.prose(text, indent=_INDENT)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from heartbeat_kit.cli._parser import make_parser
+from heartbeat_kit.cli._terminal import printable
 from heartbeat_kit.errors import HeartbeatKitError
 
 __all__ = ["main"]
@@ -61,6 +62,6 @@ def _run(argv: Sequence[str] | None) -> int:
         code: int = arguments.command(arguments)
     except HeartbeatKitError as error:
         sys.stdout.flush()
-        sys.stderr.write(f"error {error.code}: {error}\n")
+        sys.stderr.write(f"error {error.code}: {printable(str(error))}\n")  # a name in it may be anybody's
         return _FAILED
     return code

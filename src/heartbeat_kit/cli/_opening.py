@@ -15,9 +15,11 @@ import attrs
 from heartbeat_kit import HeartbeatConfig, HeartbeatService, open_storage
 from heartbeat_kit.errors import InvalidConfigurationError
 
-__all__ = ["STORAGE_VARIABLE", "opened"]
+__all__ = ["SHARED_VARIABLE", "STORAGE_VARIABLE", "WORKSPACE_VARIABLE", "named", "opened"]
 
 STORAGE_VARIABLE = "HEARTBEAT_STORAGE"
+WORKSPACE_VARIABLE = "HEARTBEAT_WORKSPACE"
+SHARED_VARIABLE = "HEARTBEAT_SHARED"
 
 
 @contextlib.contextmanager
@@ -27,11 +29,7 @@ def opened(arguments: Namespace) -> Iterator[HeartbeatService]:
     Raises:
         InvalidConfigurationError: No storage is named, or a setting cannot be.
     """
-    url = arguments.storage or os.environ.get(STORAGE_VARIABLE, "").strip()
-    if not url:
-        raise InvalidConfigurationError(
-            f"no storage is named: pass for example --storage folder:///srv/share, or set {STORAGE_VARIABLE}"
-        )
+    url = named(arguments.storage, "storage", "--storage folder:///srv/share", STORAGE_VARIABLE)
     config = _config(arguments)
     storage = open_storage(url)
     with contextlib.closing(storage):
@@ -41,6 +39,18 @@ def opened(arguments: Namespace) -> Iterator[HeartbeatService]:
             machine_id=getattr(arguments, "machine_id", None),
             state_dir=getattr(arguments, "state_dir", None),
         )
+
+
+def named(given: str | None, what: str, example: str, variable: str) -> str:
+    """What was given, else what the environment says.
+
+    Raises:
+        InvalidConfigurationError: Neither names it.
+    """
+    found = given or os.environ.get(variable, "").strip()
+    if not found:
+        raise InvalidConfigurationError(f"no {what} is named: pass for example {example}, or set {variable}")
+    return found
 
 
 def _config(arguments: Namespace) -> HeartbeatConfig:

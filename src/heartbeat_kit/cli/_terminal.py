@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TextIO
 
-__all__ = ["Cell", "Terminal"]
+__all__ = ["Cell", "Terminal", "printable"]
 
 _CODES: Final = {
     "bold": "1",
@@ -41,6 +41,10 @@ _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 """What is drawn over later may not be longer than a line."""
 _PLAIN_WIDTH: Final = 100
 """Prose that goes to a file is wrapped here."""
+
+
+_NARROW: Final = 8
+"""Nothing is drawn narrower than this, however narrow the terminal."""
 
 
 class Cell(NamedTuple):
@@ -88,7 +92,9 @@ class Terminal:
     def prose(self, text: str, *, indent: str = "", mark: Cell | None = None, style: str = "") -> None:
         """Write a paragraph, wrapped to the width; a `mark` stands before it."""
         width, hang = min(self.size[0], _PLAIN_WIDTH), len(mark.text) + 1 if mark else 0
-        wrapper = textwrap.TextWrapper(width - len(indent) - hang, break_long_words=False, break_on_hyphens=False)
+        wrapper = textwrap.TextWrapper(
+            max(width - len(indent) - hang, _NARROW), break_long_words=False, break_on_hyphens=False
+        )
         for number, line in enumerate(wrapper.wrap(text)):
             before = " " * hang if mark is None or number else f"{self.paint(*mark)} "
             self.line(f"{indent}{before}{self.paint(line, style)}")
@@ -122,7 +128,7 @@ class Terminal:
         widths = [max([len(name), *(len(row[at].text) for row in rows)]) for at, name in enumerate(columns)]
         room = self.size[0] - len(indent) - sum(widths[:-1]) - 2 * (len(widths) - 1)
         if self.moves and widths[-1] > room:
-            widths[-1] = max(room, 8)
+            widths[-1] = max(room, _NARROW)
         drawn = [[Cell(name, "dim") for name in columns], *rows]
         return [(indent + "  ".join(map(self._cell, row, widths))).rstrip() for row in drawn]
 
@@ -143,6 +149,17 @@ class Terminal:
             text = text.encode(self._encoding, "backslashreplace").decode(self._encoding)
         self._stream.write(text)
         self._stream.flush()
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that could move a cursor or fool a reader written out.
+
+    >>> printable("a\x1b[2J\u202eb")
+    'a\\x1b[2J\\u202eb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _understands_escapes() -> bool:

@@ -1,0 +1,235 @@
+"""From a journal to a finished run: the steps, then what is said of them, then the end of the journal.
+
+Owns the order after the commit point, for the run itself and for whoever finishes it later. Every part may be done
+again. Must not know how a plan came about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from heartbeat_kit.sync._archive import Archive, read_archive
+from heartbeat_kit.sync._baseline import read_manifest, read_sentinel
+from heartbeat_kit.sync._changes import SyncChanges
+from heartbeat_kit.sync._decision import (
+    Decision,
+    DecisionAction,
+    DecisionKind,
+    DecisionState,
+    decision_id,
+    to_json,
+)
+from heartbeat_kit.sync._fence import Fence
+from heartbeat_kit.sync._journal import Journal, read_journal
+from heartbeat_kit.sync._model import File, Side
+from heartbeat_kit.sync._places import ARCHIVE, DECISIONS, JOURNAL, MANIFEST, OBJECTS, Places, receipt
+from heartbeat_kit.sync._receipt import Receipt, receipt_for
+from heartbeat_kit.sync._steps import Foreign, Stepper
+from heartbeat_kit.sync._survey import read_decisions
+from heartbeat_kit.sync._tree import Tree
+from heartbeat_kit.sync._writer import Objects, Writer, parent_of
+
+__all__ = ["Completion", "Done"]
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    """A finished run.
+
+    Attributes:
+        journal: What it was committed to.
+        foreign: The steps that were not done, because somebody else changed the file.
+        decisions: The records that were made.
+        changes: What was done, in numbers.
+    """
+
+    journal: Journal
+    foreign: tuple[Foreign, ...]
+    decisions: tuple[Decision, ...]
+    changes: SyncChanges
+
+
+class Completion:
+    """Finishes runs.
+
+    Args:
+        places: The trees.
+        observer: Who finishes.
+        keeps: Whether the content of an agreed path is kept for later merging.
+    """
+
+    def __init__(self, places: Places, observer: str, keeps: Callable[[str], bool]) -> None:
+        self._places = places
+        self._observer = observer
+        self.keeps = keeps
+        self._writers: dict[int, Writer] = {}
+        self.local = Objects(self.writer(places.state), OBJECTS)
+        self.pinned = Objects(self.writer(places.shared), OBJECTS)
+
+    def writer(self, tree: Tree) -> Writer:
+        """The writer of a tree for the length of this run."""
+        return self._writers.setdefault(id(tree), Writer(tree))
+
+    def recover(self, fence: Fence) -> Done | None:
+        """Finish the run that a journal tells of, if there is one.
+
+        Raises:
+            DamagedSyncStateError: The journal cannot be understood.
+            BaselineUnavailableError: The baseline it is about is not there.
+            OSError: It is not finished yet; the journal stays.
+        """
+        state = self._places.state
+        journal = read_journal(state)
+        if journal is None:
+            return None
+        # It was read, but whether it survives a power cut is not known: a kill leaves what was written un-synced.
+        state.sync_file(JOURNAL)
+        state.sync(parent_of(JOURNAL))
+        self.local.put_all(self._needed(journal))
+        return self.complete(journal, fence)
+
+    def commit(self, journal: Journal) -> None:
+        """The commit point: when this returns, the run will be finished, by whomever."""
+        self.writer(self._places.state).put(JOURNAL, journal.to_bytes(), mode=0o600)
+
+    def complete(self, journal: Journal, fence: Fence) -> Done:
+        """Do what the journal says; errors are those of `recover`, and `SyncFencedError`."""
+        read_sentinel(self._places.shared, journal.baseline_id)
+        stepper, foreign = Stepper(journal.id, self.local), []
+        for number, step in enumerate(journal.steps):
+            fence.check()
+            tree, path = self._places.of(step.side, step.path)
+            left = stepper.perform(step, number, self.writer(tree), path)
+            if left is not None:
+                foreign.append(left)
+        for tree in dict.fromkeys(self._places.of(step.side)[0] for step in journal.steps):
+            stepper.settle(tree)
+        fence.check()
+        lost = {each.step.path for each in foreign if each.step.side is not Side.CONFLICTS}
+        self._announce(journal, {each.step.path for each in foreign if each.step.side is Side.BASELINE})
+        made = (*journal.decisions, *(self._found_foreign(journal, each) for each in foreign))
+        self._decide(made, journal.closes)
+        agreed = {path: file for path, file in journal.agreed.items() if path not in lost}
+        if journal.archives:
+            self._archive(journal, agreed)
+        touched = {step.path for step in journal.steps}
+        changes = attrs.evolve(
+            journal.planned,
+            files_synced=journal.planned.files_synced - len(lost & touched),
+            decisions_created=len(made),
+        )
+        self._receipt(journal, changes, agreed)
+        self._end()
+        return Done(journal=journal, foreign=tuple(foreign), decisions=made, changes=changes)
+
+    def acknowledge(self, journal: Journal) -> Done:
+        """Note a run that found nothing to do."""
+        self._receipt(journal, journal.planned, {})
+        return Done(journal=journal, foreign=(), decisions=(), changes=journal.planned)
+
+    def forget_contents(self) -> None:
+        """Remove local contents that neither a journal nor the archive needs."""
+        archive = read_archive(self._places.state)
+        kept = {f.sha256 for path, f in archive.entries.items() if self.keeps(path)} if archive else set()
+        for sha256 in self.local.names():
+            if sha256 not in kept:
+                self.local.remove(sha256)
+
+    def _needed(self, journal: Journal) -> list[tuple[str, bytes]]:
+        found = {step.after.sha256: self.local.get(step.after.sha256) for step in journal.steps if step.after}
+        return [(sha256, data) for sha256, data in found.items() if data is not None]
+
+    def _announce(self, journal: Journal, lost: Iterable[str]) -> None:
+        shared = self._places.shared
+        changes = {path: file for path, file in journal.announce.items() if path not in set(lost)}
+        if not changes:
+            return
+        manifest, digest = read_manifest(shared, journal.baseline_id)
+        following = manifest.after(changes, digest)
+        if following is not None:
+            self.writer(shared).put(MANIFEST, following.to_bytes())
+        else:  # announced by a run that was cut off, perhaps not durably
+            shared.sync_file(MANIFEST)
+            shared.sync(parent_of(MANIFEST))
+
+    def _found_foreign(self, journal: Journal, foreign: Foreign) -> Decision:
+        """The record of a step that somebody else's edit kept from being done; all contents are pinned."""
+        step = foreign.step
+        tree, path = self._places.of(step.side, step.path)
+        contents = []
+        for file in (step.before, step.after):
+            data = None if file is None else self.local.get(file.sha256)
+            if file is not None and data is not None:
+                contents.append((file.sha256, data))
+        if foreign.sha256 is not None:
+            with contextlib.suppress(OSError):
+                found = tree.read(path)
+                contents.append((found.sha256, found.data))
+        self.pinned.put_all(contents)
+        before, after = (None if file is None else file.sha256 for file in (step.before, step.after))
+        machine, baseline = (foreign.sha256, after) if step.side is Side.MACHINE else (after, foreign.sha256)
+        return Decision(
+            id=decision_id(journal.machine_id, step.path, before, machine, baseline),
+            machine_id=journal.machine_id,
+            path=step.path,
+            kind=DecisionKind.FOREIGN_EDIT,
+            base=before,
+            machine=machine,
+            baseline=baseline,
+            action=DecisionAction.MANUAL_REVIEW,
+            reason=foreign.why,
+        )
+
+    def _decide(self, made: Iterable[Decision], closes: Mapping[str, str]) -> None:
+        shared = self._places.shared
+        writer = self.writer(shared)
+        for decision in made:
+            writer.put(f"{DECISIONS}/{decision.id}.json", to_json(decision))
+        if closes:
+            known, _ = read_decisions(shared)
+            for key, state in closes.items():
+                if key in known:
+                    closed = attrs.evolve(known[key], state=DecisionState(state))
+                    writer.put(f"{DECISIONS}/{key}.json", to_json(closed))
+
+    def _archive(self, journal: Journal, agreed: Mapping[str, File | None]) -> None:
+        state = self._places.state
+        archive = read_archive(state) or Archive(baseline_id=journal.baseline_id)
+        self.writer(state).put(ARCHIVE, archive.after(agreed, journal.taken).to_bytes(), mode=0o600)
+
+    def _receipt(self, journal: Journal, changes: SyncChanges, agreed: Mapping[str, File | None]) -> None:
+        shared = self._places.shared
+        if journal.transition_id is None:
+            return
+        others = receipt_for(shared, journal.transition_id)
+        if others is not None and others.observer != self._observer:
+            return  # another finished it while we were cut off
+        digest = None
+        if journal.backup is not None:
+            with contextlib.suppress(OSError):
+                digest = self._places.backups.read(journal.backup, keep=False).sha256
+        record = Receipt(
+            transition_id=journal.transition_id,
+            operation=journal.operation,
+            machine_id=journal.machine_id,
+            observer=self._observer,
+            plan_id=journal.plan_id,
+            backup=journal.backup,
+            backup_digest=digest,
+            synced_at_ms=journal.synced_at_ms,
+            changes=changes,
+            agreed=agreed,
+            pending=journal.pending,
+            deferred=journal.deferred,
+        )
+        self.writer(shared).put(receipt(journal.transition_id, self._observer), record.to_bytes())
+
+    def _end(self) -> None:
+        state = self._places.state
+        with contextlib.suppress(FileNotFoundError):
+            state.remove(JOURNAL)
+        state.sync(parent_of(JOURNAL))
+        self.forget_contents()

@@ -1,0 +1,74 @@
+"""Answering decisions: what a person says becomes a record, and the next plan obeys it.
+
+Owns the change of a record's state and the pruning of the contents that records pin. Must not know how files are
+changed: an approved decision is carried out by an ordinary sync.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from heartbeat_kit.errors import DecisionRefusedError, UnknownDecisionError
+from heartbeat_kit.sync._complete import Completion
+from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind, DecisionState, to_json
+from heartbeat_kit.sync._places import DECISIONS, Places
+from heartbeat_kit.sync._survey import read_decisions
+
+__all__ = ["answer", "find"]
+
+
+def find(places: Places, decision_id: str) -> Decision:
+    """The record of that id, or of the one id that begins so.
+
+    Raises:
+        UnknownDecisionError: There is none, or more than one.
+    """
+    known, damaged = read_decisions(places.shared)
+    fits = [each for key, each in known.items() if key.startswith(decision_id)] if decision_id else []
+    if len(fits) == 1:
+        return fits[0]
+    if decision_id in damaged:
+        raise UnknownDecisionError(
+            f"the record of the decision {decision_id!r} cannot be read: it is on its way, or damaged"
+        )
+    found = f"{len(fits)} decisions begin so" if fits else "there is no such decision"
+    raise UnknownDecisionError(f"{decision_id!r:.80}: {found}; decisions() lists them")
+
+
+def answer(
+    places: Places, completion: Completion, decision: Decision, state: DecisionState, action: DecisionAction | None
+) -> Decision:
+    """Write what a person said.
+
+    Raises:
+        DecisionRefusedError: It is closed, approving it needs an action, or nothing can come of approving it.
+    """
+    if not decision.is_open:
+        raise DecisionRefusedError(
+            f"the decision about {decision.path} is {decision.state}: only open ones can be answered",
+            machine_id=decision.machine_id,
+            paths=[decision.path],
+        )
+    if state is DecisionState.APPROVED and decision.kind is DecisionKind.COLLISION:
+        raise DecisionRefusedError(
+            f"{decision.reason}: no sync can have them all; rename or exclude all but one, or reject the decision",
+            machine_id=decision.machine_id,
+            paths=[decision.path],
+        )
+    action = decision.action if action is None else action
+    if state is DecisionState.APPROVED and decision.kind is DecisionKind.COLLISION:
+        raise DecisionRefusedError(
+            f"{decision.reason or decision.path}: no version is to be chosen here, rename one of the files",
+            machine_id=decision.machine_id,
+            paths=[decision.path],
+        )
+    if state is DecisionState.APPROVED and action is DecisionAction.MANUAL_REVIEW:
+        raise DecisionRefusedError(
+            f"the decision about {decision.path} has no proposal: say action='sync_to_baseline' to take the machine's "
+            "version, or action='keep_target' to take the baseline's",
+            machine_id=decision.machine_id,
+            paths=[decision.path],
+        )
+    answered = attrs.evolve(decision, state=state, action=action)
+    completion.writer(places.shared).put(f"{DECISIONS}/{decision.id}.json", to_json(answered))
+    return answered

@@ -1,0 +1,141 @@
+"""One run at a time on this machine, and whatever was interrupted is finished before anything new begins.
+
+Owns the lock, the fence, and the turning of errors of the operating system into ours. Must not know what a run does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from heartbeat_kit.errors import RecoveryPendingError, StorageUnavailableError, SyncBusyError, SyncFileError
+from heartbeat_kit.sync._baseline import read_sentinel
+from heartbeat_kit.sync._complete import Completion, Done
+from heartbeat_kit.sync._fence import Fence
+from heartbeat_kit.sync._places import JOURNAL, Places
+
+__all__ = ["Lock", "Session", "Sessions", "file_errors"]
+
+
+class Lock(Protocol):
+    """Mutual exclusion of the processes of this machine."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold it for a block; `StorageUnavailableError` if it cannot be had in time."""
+        ...
+
+
+class Session(NamedTuple):
+    """What a run has while it lasts.
+
+    Attributes:
+        completion: What finishes runs.
+        fence: What keeps others out.
+        recovered: The interrupted run that was finished first, if there was one.
+    """
+
+    completion: Completion
+    fence: Fence
+    recovered: Done | None
+
+
+class Sessions:
+    """Opens sessions.
+
+    Args:
+        places: The trees.
+        lock: Among the processes of this machine.
+        make_fence: Among the machines.
+        make_completion: What finishes runs.
+        prepare: Makes the local folders, before the lock is taken in one.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        lock: Lock,
+        make_fence: Callable[[], Fence],
+        make_completion: Callable[[], Completion],
+        prepare: Callable[[], None],
+    ) -> None:
+        self._places = places
+        self._lock = lock
+        self._make_fence = make_fence
+        self._make_completion = make_completion
+        self._prepare = prepare
+
+    @contextlib.contextmanager
+    def open(self, *, founding: bool = False) -> Iterator[Session]:
+        """Hold the lock and the fence for the block; an interrupted run is finished before it.
+
+        Args:
+            founding: There need be no baseline yet. Without one not even a fence is put into the shared folder: it may
+                be the empty place where a share is to be mounted.
+
+        Raises:
+            BaselineUnavailableError: There is no baseline.
+            SyncBusyError: Somebody else runs.
+            SyncFileError: A file could not be read or written.
+            SyncFencedError: Another run took over.
+            DamagedSyncStateError: The journal cannot be understood.
+        """
+        with self.local(), file_errors():
+            if not founding:
+                read_sentinel(self._places.shared, None)
+            fence = self._make_fence()
+            fence.enter()
+            try:
+                completion = self._make_completion()
+                yield Session(completion, fence, completion.recover(fence))
+            except OSError:
+                fence.check()  # what is missing to a run that was overtaken, the other has used up
+                raise
+            finally:
+                fence.leave()
+
+    @contextlib.contextmanager
+    def local(self) -> Iterator[None]:
+        """Hold only the lock among the processes of this machine."""
+        self._prepare()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._lock.held())
+            except StorageUnavailableError as error:
+                raise SyncBusyError(f"another sync of this machine is under way: {error}") from error
+            yield
+
+    def require_quiet(self) -> None:
+        """Nothing was interrupted; for what only looks.
+
+        Raises:
+            RecoveryPendingError: Something was.
+        """
+        if self.is_interrupted:
+            raise RecoveryPendingError(
+                f"an interrupted run is to be finished first ({JOURNAL} in {self._places.state.root}): call "
+                "recover(), or any sync that is no dry run"
+            )
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a run was cut off after its commit point."""
+        state = self._places.state  # made by the first run; to look makes nothing
+        with file_errors():
+            return state.stat("") is not None and state.stat(JOURNAL) is not None
+
+
+@contextlib.contextmanager
+def file_errors() -> Iterator[None]:
+    """Turn an `OSError` of the block into `SyncFileError`."""
+    try:
+        yield
+    except SyncFileError:
+        raise
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise SyncFileError(
+            f"{error.strerror or error}{where}: nothing is lost; what was begun is finished by the next run",
+            paths=[str(error.filename)] if error.filename else [],
+        ) from error

@@ -1,0 +1,259 @@
+"""One step of a run: a file from what it was to what it will be, whoever else writes to it meanwhile.
+
+Owns the swap. Must not know a plan, a journal or the order of steps. A step may be done again by any later process, at
+whatever point the one before was cut off.
+
+What somebody saves while a step is done is never lost: the new content is exchanged with the old in one system call,
+what came out is looked at, and if it is not what was expected the two are exchanged back. Where the medium cannot
+exchange, the old file gets a second name first, so that what is saved into it is found. A new file that somebody puts
+in its place between our last look and the replacement is the one save that can be lost there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final, NamedTuple
+
+from heartbeat_kit.sync._journal import Step
+from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Content, Kind, Tree, UnstableFileError
+from heartbeat_kit.sync._writer import Objects, Writer, parent_of
+
+__all__ = ["Foreign", "Stepper"]
+
+_TURNS: Final = 64
+"""How often a step gives way to somebody who saves between every two of its system calls."""
+_PRIVATE: Final = 0o600
+
+
+class Foreign(NamedTuple):
+    """A step that was not done, because somebody else changed the file.
+
+    Attributes:
+        step: Which.
+        sha256: What is there now; ``None`` if nothing is, or nothing that can be read.
+        size: Its size in bytes.
+        why: In words.
+    """
+
+    step: Step
+    sha256: str | None
+    size: int
+    why: str
+
+
+class _Found(NamedTuple):
+    """A file at a name: its hash, or ``None`` for nothing there; `odd` says why it cannot be one of ours."""
+
+    sha256: str | None
+    size: int = 0
+    mode: int = _PRIVATE
+    owner: tuple[int, int] | None = None
+    odd: str = ""
+
+
+class Stepper:
+    """Does the steps of one run.
+
+    Args:
+        run_id: Of its journal; the names of temporaries are made of it, so a later process finds them.
+        contents: Where the contents to write are kept, and where those of others are saved.
+    """
+
+    def __init__(self, run_id: str, contents: Objects) -> None:
+        self._run = run_id[:12]
+        self._contents = contents
+
+    def perform(self, step: Step, number: int, writer: Writer, path: str) -> Foreign | None:
+        """Do one step; ``None`` if the file is now as it should be, durably.
+
+        Args:
+            step: What to do.
+            number: Its place in the journal.
+            writer: Of the tree the file is in.
+            path: Where in that tree.
+
+        Raises:
+            OSError: It is not done, or not durably; do it again.
+        """
+        tree = writer.tree
+        directory = parent_of(path)
+        temp = f"{directory}/{OUR_PREFIX}{self._run}-{number}.tmp".removeprefix("/")
+        aside = f"{TRASH}/{step.before.sha256 if step.before else 'none'}-{self._run}-{number}"
+        wanted = None if step.after is None else step.after.sha256
+        expected = None if step.before is None else step.before.sha256
+        if wanted is None:
+            return self._delete(step, writer, path, aside)
+        self._clear(tree, temp, path, wanted, expected)
+        found = _look(tree, path)
+        if not found.odd and found.sha256 == wanted:
+            writer.ensure(directory)
+            tree.sync(directory)
+            return None
+        if found.odd or found.sha256 != expected:
+            _settle(tree, directory)
+            return _foreign(step, found)
+        data = self._contents.get(wanted)
+        if data is None:
+            raise OSError(f"the content of {path} is not in the local store any more")
+        writer.ensure(directory)
+        mode = found.mode if expected is not None else (step.after.mode if step.after and step.after.mode else _PRIVATE)
+        tree.create(temp, data, mode=mode & 0o777, owner=found.owner)
+        if expected is None:
+            return self._put(step, tree, temp, path)
+        foreign = self._swap(step, writer, temp, path, aside)
+        tree.sync(directory)
+        return foreign
+
+    def settle(self, tree: Tree) -> None:
+        """Make durable that displaced files are in the trash, or a power cut puts them back under temporary names."""
+        _settle(tree, TRASH)
+
+    def _put(self, step: Step, tree: Tree, temp: str, path: str) -> Foreign | None:
+        try:
+            tree.move(temp, path)
+        except FileExistsError:
+            tree.remove(temp)
+            _settle(tree, parent_of(path))
+            return _foreign(step, _look(tree, path))
+        tree.sync(parent_of(path))
+        return None
+
+    def _swap(self, step: Step, writer: Writer, temp: str, path: str, aside: str) -> Foreign | None:
+        tree = writer.tree
+        if step.after is None or step.before is None:
+            raise AssertionError("a swap has two contents")
+        if not tree.can_exchange:
+            return self._replace(step, writer, temp, path, aside)
+        tree.exchange(temp, path)
+        found = _look(tree, temp)
+        if found.sha256 == step.before.sha256:
+            self._discard(writer, temp, aside)
+            return None
+        saved: set[str] = set()
+        for _ in range(_TURNS):
+            if not found.odd and found.sha256 is not None:
+                self._save(tree, temp, found)
+                saved.add(found.sha256)
+            tree.exchange(temp, path)
+            found = _look(tree, temp)
+            if found.sha256 == step.after.sha256 or found.sha256 in saved:
+                break
+        if found.sha256 == step.after.sha256 or found.sha256 in saved:
+            tree.remove(temp)
+        return _foreign(step, _look(tree, path))
+
+    def _replace(self, step: Step, writer: Writer, temp: str, path: str, aside: str) -> Foreign | None:
+        """The same for a medium that cannot exchange."""
+        tree = writer.tree
+        writer.ensure(TRASH)
+        with contextlib.suppress(FileNotFoundError):
+            tree.remove(aside)
+        linked = True
+        try:
+            tree.link(path, aside)
+        except OSError:
+            linked = False  # no hard links here either; the content before is in the local store
+        found = _look(tree, path)
+        if step.before is None or found.sha256 != step.before.sha256:
+            if linked:
+                tree.remove(aside)
+            tree.remove(temp)
+            return _foreign(step, found)
+        tree.replace(temp, path)
+        moved = _look(tree, aside) if linked else _Found(step.before.sha256)
+        if moved.sha256 in (None, step.before.sha256):
+            return None
+        self._save(tree, aside, moved)  # somebody saved into the old file after we had looked at it
+        tree.replace(aside, path)
+        return _foreign(step, _look(tree, path))
+
+    def _delete(self, step: Step, writer: Writer, path: str, aside: str) -> Foreign | None:
+        tree = writer.tree
+        expected = None if step.before is None else step.before.sha256
+        writer.ensure(TRASH)
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            found = _look(tree, path)
+            if not found.odd and found.sha256 == expected and expected is not None:
+                tree.move(path, aside)
+        moved = _look(tree, aside)
+        if moved.sha256 is not None and moved.sha256 != expected:  # saved between our look and the move
+            self._save(tree, aside, moved)
+            try:
+                tree.move(aside, path)
+            except FileExistsError:
+                tree.remove(aside)  # saved again meanwhile; the one before it is in the store
+        found = _look(tree, path)
+        _settle(tree, parent_of(path))
+        tree.sync(TRASH)
+        return None if found.sha256 is None and not found.odd else _foreign(step, found)
+
+    def _clear(self, tree: Tree, temp: str, path: str, wanted: str, expected: str | None) -> None:
+        """Remove what an earlier try left under the temporary name; somebody's save that came out there goes back."""
+        try:
+            left = tree.read(temp)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if left.sha256 not in (wanted, expected) and not self._is_part_of(left, wanted):
+            self._contents.put_all([(left.sha256, left.data)])
+            if tree.can_exchange and _look(tree, path).sha256 == wanted:
+                tree.exchange(temp, path)
+                if _look(tree, temp).sha256 != wanted:
+                    tree.exchange(temp, path)  # saved once more meanwhile: the newest stays, the one before is stored
+                tree.sync(parent_of(path))
+        tree.remove(temp)
+
+    def _is_part_of(self, left: Content, wanted: str) -> bool:
+        data = self._contents.get(wanted)
+        return data is not None and data.startswith(left.data)
+
+    def _save(self, tree: Tree, path: str, found: _Found) -> None:
+        with contextlib.suppress(UnstableFileError, FileNotFoundError):
+            content = tree.read(path)
+            self._contents.put_all([(content.sha256, content.data)])
+            if content.sha256 != found.sha256:
+                raise UnstableFileError(f"{path} is still being written")
+
+    def _discard(self, writer: Writer, temp: str, aside: str) -> None:
+        """Let what was replaced wait a while: an editor that has it open may still write to it."""
+        tree = writer.tree
+        writer.ensure(TRASH)
+        with contextlib.suppress(FileNotFoundError):
+            tree.remove(aside)
+        try:
+            tree.move(temp, aside)
+        except OSError:
+            tree.remove(temp)  # another file system is mounted between the two
+
+
+def _settle(tree: Tree, directory: str) -> None:
+    """Make the names in a directory durable, unless somebody removed it."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        tree.sync(directory)
+
+
+def _look(tree: Tree, path: str) -> _Found:
+    try:
+        stat = tree.stat(path)
+    except NotADirectoryError:
+        return _Found(None, odd="beneath what is no directory")
+    if stat is None:
+        return _Found(None)
+    if stat.kind is not Kind.FILE:
+        return _Found(None, odd=f"a {stat.kind}")
+    try:
+        content = tree.read(path, keep=False)
+    except FileNotFoundError:
+        return _Found(None)
+    except UnstableFileError:
+        return _Found(None, stat.size, odd="being written")
+    return _Found(content.sha256, content.stat.size, content.stat.mode, (content.stat.uid, content.stat.gid))
+
+
+def _foreign(step: Step, found: _Found) -> Foreign:
+    if found.odd:
+        why = f"it is {found.odd} now"
+    elif found.sha256 is None:
+        why = "it was removed"
+    else:
+        why = "it was edited"
+    return Foreign(step, found.sha256, found.size, f"{why} while the sync was under way")

@@ -1,0 +1,288 @@
+"""Everything a plan is made of, read once.
+
+Owns the reading: archive, receipts, baseline, the machine's side, decisions. Changes nothing. Must not know what will
+be done about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import attrs
+
+from heartbeat_kit.errors import BaselineUnavailableError, DamagedSyncStateError
+from heartbeat_kit.sync._archive import Archive, read_archive
+from heartbeat_kit.sync._baseline import Manifest, announced, read_manifest, read_sentinel
+from heartbeat_kit.sync._decision import Decision, from_json
+from heartbeat_kit.sync._model import ABSENT, File, Side, Snapshot, SyncMode, Unsupported
+from heartbeat_kit.sync._places import BASELINE_FILES, DECISIONS, Places, published
+from heartbeat_kit.sync._published import as_snapshot, read_publication
+from heartbeat_kit.sync._receipt import Receipt, receipts_of
+from heartbeat_kit.sync._sealed import Damaged
+from heartbeat_kit.sync._selection import Selection
+from heartbeat_kit.sync._snapshot import Remembered, Validator, read_snapshot, takes_part
+from heartbeat_kit.sync._tree import Kind, Tree
+from heartbeat_kit.sync._writer import Objects, Writer
+
+__all__ = ["Agreed", "Survey", "Surveyor", "overlay", "read_decisions"]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Survey:
+    """What was read.
+
+    Attributes:
+        mode: For which sync.
+        machine_id: Of which machine.
+        baseline_id: The UUID of the baseline.
+        manifest: What the baseline announces.
+        manifest_digest: Of its bytes.
+        archive: This machine's, or ``None``; offline it has no part in it.
+        base: What both sides agreed on last.
+        taken: The transitions whose receipts the base takes in, and the archive does not know yet.
+        dropped: Paths of the archive that take no part any more.
+        machine: The machine's side.
+        baseline: The other.
+        actual: The baseline's files as they are, whatever is announced.
+        decisions: All records of this machine.
+        damaged: Records that cannot be read, by id.
+        publication_digest: Of what the machine published; ``None`` online, or if it published nothing.
+        receipts: The receipts that concern the machine, oldest first.
+        problem: Why the machine's side cannot be used at all; empty if it can.
+    """
+
+    mode: SyncMode
+    machine_id: str
+    baseline_id: str
+    manifest: Manifest
+    manifest_digest: str
+    archive: Archive | None
+    base: Mapping[str, File]
+    taken: tuple[str, ...]
+    dropped: tuple[str, ...]
+    machine: Snapshot
+    baseline: Snapshot
+    actual: Snapshot
+    decisions: Mapping[str, Decision]
+    damaged: frozenset[str] = frozenset()
+    publication_digest: str | None = None
+    receipts: tuple[Receipt, ...] = ()
+    problem: str = ""
+
+
+class Agreed(NamedTuple):
+    """What a machine agreed on with the baseline.
+
+    Attributes:
+        base: The files, by path, those that take no part left out.
+        known: The transitions whose receipts were part of it before.
+        fresh: Those whose receipts it takes in now.
+    """
+
+    base: dict[str, File]
+    known: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+class Surveyor:
+    """Reads, and remembers between two readings what need not be read again.
+
+    Args:
+        places: The trees.
+        selection: Which paths take part.
+        validators: What a file of a kind must pass to be believed.
+    """
+
+    def __init__(self, places: Places, selection: Selection, validators: Sequence[Validator]) -> None:
+        self._places = places
+        self._selection = selection
+        self._validators = validators
+        self._workspace: dict[str, Remembered] = {}
+        self._baseline: dict[str, Remembered] = {}
+
+    def forget(self) -> None:
+        """Read everything anew next time."""
+        self._workspace, self._baseline = {}, {}
+
+    def workspace(self, now_ns: int) -> Snapshot:
+        """The working copy of this machine."""
+        tree = self._places.workspace
+        reading = read_snapshot(
+            tree, self._selection, validators=self._validators, remembered=self._workspace, now_ns=now_ns
+        )
+        self._workspace = reading.remembered
+        return reading.snapshot
+
+    def baseline_files(self, now_ns: int) -> Snapshot:
+        """The files of the baseline as they are."""
+        reading = read_snapshot(
+            self._places.shared,
+            self._selection,
+            under=BASELINE_FILES,
+            validators=self._validators,
+            remembered=self._baseline,
+            now_ns=now_ns,
+        )
+        self._baseline = reading.remembered
+        return reading.snapshot
+
+    def survey(self, machine_id: str, mode: SyncMode, now_ns: int) -> Survey:
+        """Read everything.
+
+        Raises:
+            BaselineUnavailableError: There is no baseline that could be used.
+            DamagedSyncStateError: The archive cannot be understood.
+            OSError: The local state cannot be read.
+        """
+        shared = self._places.shared
+        archive = read_archive(self._places.state)
+        baseline_id = read_sentinel(shared, archive.baseline_id if archive else None)
+        manifest, manifest_digest = read_manifest(shared, baseline_id)
+        receipts = receipts_of(shared, machine_id)
+        actual = self.baseline_files(now_ns)
+        covers = self._selection.covers
+        problem, digest = "", None
+        if mode is SyncMode.ONLINE:
+            machine = self.workspace(now_ns)
+            agreed: Mapping[str, File] = archive.entries if archive else {}
+            known = archive.taken if archive else ()
+        else:
+            machine, agreed, known, digest, problem = self._published(machine_id, baseline_id, actual)
+        has_base = mode is SyncMode.OFFLINE or archive is not None
+        base, _, fresh = self._agreed(agreed, known, receipts if has_base else ())
+        if mode is SyncMode.ONLINE:
+            machine = _with_folders(machine, {*base, *actual.entries}, *self._places.of(Side.MACHINE))
+        actual = _with_folders(actual, {*base, *machine.entries}, *self._places.of(Side.BASELINE))
+        decisions, damaged = read_decisions(shared)
+        return Survey(
+            mode=mode,
+            machine_id=machine_id,
+            baseline_id=baseline_id,
+            manifest=manifest,
+            manifest_digest=manifest_digest,
+            archive=archive,
+            base=base,
+            taken=fresh,
+            dropped=tuple(
+                path
+                for path in (archive.entries if archive else ())
+                if path not in base and not takes_part(path, self._selection)
+            ),
+            machine=machine,
+            baseline=announced(manifest, actual, base, machine, covers),
+            actual=actual,
+            decisions={key: each for key, each in decisions.items() if each.machine_id == machine_id},
+            damaged=damaged,
+            publication_digest=digest,
+            receipts=receipts,
+            problem=problem,
+        )
+
+    def own(self, machine_id: str, now_ns: int) -> tuple[str, Agreed, Snapshot]:
+        """What this machine publishes: for which baseline, on what it agreed with it, and its working copy.
+
+        Raises:
+            BaselineUnavailableError: There is no baseline.
+            DamagedSyncStateError: The archive cannot be understood.
+        """
+        archive = read_archive(self._places.state)
+        baseline_id = read_sentinel(self._places.shared, archive.baseline_id if archive else None)
+        receipts = receipts_of(self._places.shared, machine_id) if archive else ()
+        agreed = self._agreed(archive.entries if archive else {}, archive.taken if archive else (), receipts)
+        return baseline_id, agreed, self.workspace(now_ns)
+
+    def _agreed(self, agreed: Mapping[str, File], known: tuple[str, ...], receipts: Iterable[Receipt]) -> Agreed:
+        # Without an archive there is no base, and a receipt must not make one: nothing is deleted for the lack of it.
+        fresh = [each for each in receipts if each.transition_id not in known]
+        base = dict(agreed)
+        for receipt in fresh:
+            overlay(base, receipt)
+        # A path that the walk would pass over looks absent on both sides, so it must not be in the base.
+        base = {path: file for path, file in base.items() if takes_part(path, self._selection)}
+        return Agreed(base, known, tuple(each.transition_id for each in fresh))
+
+    def _published(
+        self, machine_id: str, baseline_id: str, actual: Snapshot
+    ) -> tuple[Snapshot, Mapping[str, File], tuple[str, ...], str | None, str]:
+        shared = self._places.shared
+
+        def nothing(problem: str) -> tuple[Snapshot, Mapping[str, File], tuple[str, ...], str | None, str]:
+            return Snapshot(closed={"": problem}), {}, (), None, problem
+
+        try:
+            found = read_publication(shared, machine_id, baseline_id)
+        except (OSError, Damaged) as error:
+            return nothing(f"what {machine_id} published cannot be used: {error}")
+        if found is None:
+            return nothing(f"{machine_id} never published its files, so there is nothing to preserve")
+        publication, digest = found
+        contents = Objects(Writer(shared), f"{published(machine_id)}/objects")
+
+        def is_here(path: str, file: File) -> bool:
+            # A content the baseline has too is never read, so it need not have arrived.
+            return actual.entry(path) == file or contents.get(file.sha256) is not None
+
+        snapshot = as_snapshot(publication, self._selection.covers, is_here)
+        return snapshot, publication.base, publication.taken, digest, ""
+
+
+def overlay(base: dict[str, File], receipt: Receipt) -> None:
+    """Take what a receipt says was agreed on into a base."""
+    for path, file in receipt.agreed.items():
+        if file is None:
+            base.pop(path, None)
+        else:
+            base[path] = file
+
+
+def _with_folders(found: Snapshot, named: set[str], tree: Tree, under: str) -> Snapshot:
+    """The snapshot, with what is a folder here and a file elsewhere: no such file was deleted, and none can be put.
+
+    A walk tells nothing of empty folders. Where something is in the folder, the names collide.
+    """
+    folders = []
+    for path in named.difference(found.entries):
+        with contextlib.suppress(OSError):
+            stat = tree.stat(f"{under}/{path}".removeprefix("/")) if found.entry(path) is ABSENT else None
+            if stat is not None and stat.kind is Kind.DIRECTORY:
+                folders.append(path)
+    empty = [path for path in folders if not any(each.startswith(f"{path}/") for each in found.entries)]
+    if not empty:
+        return found
+    return attrs.evolve(
+        found, entries={**found.entries, **dict.fromkeys(empty, Unsupported("a folder, where a file was or is to be"))}
+    )
+
+
+def read_decisions(shared: Tree) -> tuple[dict[str, Decision], frozenset[str]]:
+    """All decision records by id, and the ids of those that cannot be read.
+
+    Raises:
+        BaselineUnavailableError: The shared folder is not there, which is not the same as no decisions.
+    """
+    found: dict[str, Decision] = {}
+    damaged: set[str] = set()
+    try:
+        names = [name for name, _ in shared.list(DECISIONS) if name.endswith(".json") and not name.startswith(".")]
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and shared.stat("") is not None:
+            return {}, frozenset()
+        raise BaselineUnavailableError(
+            f"the decisions in {shared.root} cannot be listed ({error.strerror or error}): mount the shared folder"
+        ) from error
+    for name in names:
+        key = name.removesuffix(".json")
+        try:
+            decision = from_json(shared.read(f"{DECISIONS}/{name}", limit=1 << 20).data)
+        except FileNotFoundError:
+            continue
+        except (OSError, DamagedSyncStateError):
+            damaged.add(key)
+        else:
+            if decision.id == key:
+                found[key] = decision
+            else:
+                damaged.add(key)
+    return found, frozenset(damaged)
