@@ -5,7 +5,7 @@ Owns that and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +33,27 @@ class FrozenDict(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    # What `Mapping` makes of the three above costs a Python call an item.
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return self._items.get(key, default)
+
+    def keys(self) -> KeysView[str]:
+        """The keys."""
+        return self._items.keys()
+
+    def items(self) -> ItemsView[str, Any]:
+        """The pairs of keys and values."""
+        return self._items.items()
+
+    def values(self) -> ValuesView[Any]:
+        """The values."""
+        return self._items.values()
 
     def __repr__(self) -> str:
         return repr(self._items)

@@ -7,7 +7,8 @@ the first time, so nothing is ever deleted for the lack of one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 import attrs
 from attrs import field
@@ -70,7 +71,7 @@ def read_archive(state: Tree) -> Archive | None:
         DamagedSyncStateError: It is there and cannot be understood.
     """
     try:
-        return _archive(unseal(_KIND, state.read(ARCHIVE).data))
+        return _archive(state.read(ARCHIVE).data)
     except FileNotFoundError:
         return None
     except (OSError, Damaged) as error:
@@ -80,7 +81,9 @@ def read_archive(state: Tree) -> Archive | None:
         ) from error
 
 
-def _archive(record: Mapping[str, Any]) -> Archive:
+@lru_cache(maxsize=2)  # a run reads it again before it writes the next
+def _archive(data: bytes) -> Archive:
+    record = unseal(_KIND, data)
     baseline_id, taken = record.get("baseline"), record.get("taken")
     if not isinstance(baseline_id, str):
         raise Damaged("its baseline cannot be")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -19,7 +19,7 @@ from heartbeat_kit._times import to_iso
 from heartbeat_kit.errors import DamagedBackupError
 from heartbeat_kit.sync._model import File, Side
 from heartbeat_kit.sync._paths import path_problem
-from heartbeat_kit.sync._sealed import Damaged, entries_to, file_from, file_to, seal, unseal
+from heartbeat_kit.sync._sealed import Damaged, Written, entries_to, file_from, file_to, seal, unseal
 from heartbeat_kit.sync._tree import Tree
 
 __all__ = ["INLINE_LIMIT", "Backup", "Kept", "content_of", "read_backup"]
@@ -99,9 +99,19 @@ class Backup:
                 "agreed": entries_to(self.agreed),
                 "manifest": self.manifest,
                 "decisions": list(self.decisions),
-                "data": {sha: base64.b64encode(data).decode() for sha, data in self.inline.items()},
+                # In base64 nothing needs to be escaped, and there is much of it.
+                "data": Written(_data(self.inline)),
             },
         )
+
+
+def _data(inline: Mapping[str, bytes]) -> Iterator[bytes]:
+    yield b"{"
+    for number, (sha256, data) in enumerate(sorted(inline.items())):
+        yield b'%s"%s":"' % (b"," if number else b"", sha256.encode())
+        yield base64.b64encode(data)
+        yield b'"'
+    yield b"}"
 
 
 def read_backup(backups: Tree, name: str) -> Backup:

@@ -9,7 +9,8 @@ by hand, and is unknown until somebody says `adopt_baseline()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 import attrs
 from attrs import field
@@ -110,7 +111,7 @@ def read_manifest(shared: Tree, baseline_id: str | None) -> tuple[Manifest, str]
     """
     try:
         found = shared.read(MANIFEST, limit=_LIMIT)
-        manifest = _manifest(unseal(_KIND, found.data))
+        manifest = _manifest(found.data)
     except (OSError, Damaged) as error:
         raise BaselineUnavailableError(
             f"the baseline's manifest {MANIFEST} in {shared.root} cannot be used: {error}; wait for the medium, or "
@@ -121,7 +122,9 @@ def read_manifest(shared: Tree, baseline_id: str | None) -> tuple[Manifest, str]
     return manifest, found.sha256
 
 
-def _manifest(record: Mapping[str, Any]) -> Manifest:
+@lru_cache(maxsize=2)  # a run reads it again before it writes the next, and the next run begins with that
+def _manifest(data: bytes) -> Manifest:
+    record = unseal(_KIND, data)
     entries = entries_from(record.get("entries"))
     for path in entries:
         if problem := path_problem(path):
@@ -154,13 +157,12 @@ def announced(
         if not covers(path):
             continue
         found = actual.entry(path)
-        unannounced = isinstance(found, File) and machine.entry(path) == found and base.get(path) == file
-        if found == file:
+        if isinstance(found, File) and found == file:
             # Its own mode may differ from replica to replica; the one announced is the same for all.
-            entries[path] = attrs.evolve(found, mode=file.mode) if isinstance(found, File) else found
+            entries[path] = found if found.mode == file.mode else attrs.evolve(found, mode=file.mode)
         elif found is ABSENT:
             entries[path] = Unknown("announced by the baseline's manifest, but not here yet")
-        elif not isinstance(found, File) or unannounced:
+        elif not isinstance(found, File) or (machine.entry(path) == found and base.get(path) == file):
             entries[path] = found
         else:
             entries[path] = Unknown("not as the baseline's manifest announces it: on its way, or edited by hand")

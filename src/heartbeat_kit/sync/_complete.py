@@ -7,7 +7,8 @@ again. Must not know how a plan came about.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -24,7 +25,7 @@ from heartbeat_kit.sync._decision import (
 )
 from heartbeat_kit.sync._fence import Fence
 from heartbeat_kit.sync._journal import Journal, read_journal
-from heartbeat_kit.sync._model import File, Side
+from heartbeat_kit.sync._model import File, Side, SyncMode
 from heartbeat_kit.sync._places import ARCHIVE, DECISIONS, JOURNAL, MANIFEST, OBJECTS, Places, receipt
 from heartbeat_kit.sync._receipt import Receipt, receipt_for
 from heartbeat_kit.sync._steps import Foreign, Stepper
@@ -33,6 +34,8 @@ from heartbeat_kit.sync._tree import Tree
 from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
 __all__ = ["Completion", "Done"]
+
+_STAND: Final = (DecisionState.PENDING, DecisionState.APPROVED, DecisionState.REJECTED)
 
 
 @attrs.frozen(kw_only=True)
@@ -89,32 +92,37 @@ class Completion:
         state.sync_file(JOURNAL)
         state.sync(parent_of(JOURNAL))
         self.local.put_all(self._needed(journal))
+        if self._overtaken(journal):
+            self._abandon(journal)
+            return None
         return self.complete(journal, fence)
 
     def commit(self, journal: Journal) -> None:
         """The commit point: when this returns, the run will be finished, by whomever."""
         self.writer(self._places.state).put(JOURNAL, journal.to_bytes(), mode=0o600)
 
+    def withdraw(self) -> None:
+        """Take the commit back, as long as no step was done."""
+        self._places.state.remove(JOURNAL)
+        self._places.state.sync(parent_of(JOURNAL))
+
     def complete(self, journal: Journal, fence: Fence) -> Done:
         """Do what the journal says; errors are those of `recover`, and `SyncFencedError`."""
         read_sentinel(self._places.shared, journal.baseline_id)
-        stepper, foreign = Stepper(journal.id, self.local), []
+        stepper, foreign = Stepper(journal.id, self.local, fence.check), []
         for number, step in enumerate(journal.steps):
-            fence.check()
             tree, path = self._places.of(step.side, step.path)
             left = stepper.perform(step, number, self.writer(tree), path)
             if left is not None:
                 foreign.append(left)
         for tree in dict.fromkeys(self._places.of(step.side)[0] for step in journal.steps):
             stepper.settle(tree)
-        fence.check()
         lost = {each.step.path for each in foreign if each.step.side is not Side.CONFLICTS}
-        self._announce(journal, {each.step.path for each in foreign if each.step.side is Side.BASELINE})
+        self._announce(journal, {each.step.path for each in foreign if each.step.side is Side.BASELINE}, fence)
         made = (*journal.decisions, *(self._found_foreign(journal, each) for each in foreign))
         self._decide(made, journal.closes)
         agreed = {path: file for path, file in journal.agreed.items() if path not in lost}
-        if journal.archives:
-            self._archive(journal, agreed)
+        archive = self._archive(journal, agreed) if journal.archives else read_archive(self._places.state)
         touched = {step.path for step in journal.steps}
         changes = attrs.evolve(
             journal.planned,
@@ -122,7 +130,7 @@ class Completion:
             decisions_created=len(made),
         )
         self._receipt(journal, changes, agreed)
-        self._end()
+        self._end(archive)
         return Done(journal=journal, foreign=tuple(foreign), decisions=made, changes=changes)
 
     def acknowledge(self, journal: Journal) -> Done:
@@ -130,30 +138,46 @@ class Completion:
         self._receipt(journal, journal.planned, {})
         return Done(journal=journal, foreign=(), decisions=(), changes=journal.planned)
 
-    def forget_contents(self) -> None:
+    def forget_contents(self, archive: Archive | None) -> None:
         """Remove local contents that neither a journal nor the archive needs."""
-        archive = read_archive(self._places.state)
         kept = {f.sha256 for path, f in archive.entries.items() if self.keeps(path)} if archive else set()
         for sha256 in self.local.names():
             if sha256 not in kept:
                 self.local.remove(sha256)
 
+    def _overtaken(self, journal: Journal) -> bool:
+        """Whether another observer did what we were cut off from: what came after it must not be undone by us."""
+        if journal.operation != SyncMode.OFFLINE or journal.transition_id is None:
+            return False
+        found = receipt_for(self._places.shared, journal.transition_id)
+        return found is not None and found.observer != self._observer
+
+    def _abandon(self, journal: Journal) -> None:
+        stepper = Stepper(journal.id, self.local, lambda: None)
+        for number, step in enumerate(journal.steps):
+            tree, path = self._places.of(step.side, step.path)
+            stepper.abandon(step, number, tree, path)
+        self._end(read_archive(self._places.state))
+
     def _needed(self, journal: Journal) -> list[tuple[str, bytes]]:
         found = {step.after.sha256: self.local.get(step.after.sha256) for step in journal.steps if step.after}
         return [(sha256, data) for sha256, data in found.items() if data is not None]
 
-    def _announce(self, journal: Journal, lost: Iterable[str]) -> None:
+    def _announce(self, journal: Journal, lost: Iterable[str], fence: Fence) -> None:
         shared = self._places.shared
         changes = {path: file for path, file in journal.announce.items() if path not in set(lost)}
         if not changes:
             return
-        manifest, digest = read_manifest(shared, journal.baseline_id)
-        following = manifest.after(changes, digest)
-        if following is not None:
-            self.writer(shared).put(MANIFEST, following.to_bytes())
-        else:  # announced by a run that was cut off, perhaps not durably
-            shared.sync_file(MANIFEST)
-            shared.sync(parent_of(MANIFEST))
+        writer = self.writer(shared)
+        while True:
+            manifest, digest = read_manifest(shared, journal.baseline_id)
+            following = manifest.after(changes, digest)
+            if following is None:  # announced by a run that was cut off, perhaps not durably
+                writer.settle(MANIFEST, manifest.to_bytes())
+                return
+            fence.check()
+            if writer.put_over(digest, MANIFEST, following.to_bytes()):
+                return
 
     def _found_foreign(self, journal: Journal, foreign: Foreign) -> Decision:
         """The record of a step that somebody else's edit kept from being done; all contents are pinned."""
@@ -183,22 +207,28 @@ class Completion:
             reason=foreign.why,
         )
 
-    def _decide(self, made: Iterable[Decision], closes: Mapping[str, str]) -> None:
+    def _decide(self, made: Sequence[Decision], closes: Mapping[str, str]) -> None:
         shared = self._places.shared
         writer = self.writer(shared)
+        known, _ = read_decisions(shared) if made or closes else ({}, frozenset())
         for decision in made:
-            writer.put(f"{DECISIONS}/{decision.id}.json", to_json(decision))
+            before = known.get(decision.id)
+            # Asked by us before we were cut off, and answered since: the answer stays.
+            if before is None or before.state not in _STAND:
+                writer.put(f"{DECISIONS}/{decision.id}.json", to_json(decision))
+            else:
+                shared.sync(DECISIONS)
         if closes:
-            known, _ = read_decisions(shared)
             for key, state in closes.items():
                 if key in known:
                     closed = attrs.evolve(known[key], state=DecisionState(state))
                     writer.put(f"{DECISIONS}/{key}.json", to_json(closed))
 
-    def _archive(self, journal: Journal, agreed: Mapping[str, File | None]) -> None:
+    def _archive(self, journal: Journal, agreed: Mapping[str, File | None]) -> Archive:
         state = self._places.state
-        archive = read_archive(state) or Archive(baseline_id=journal.baseline_id)
-        self.writer(state).put(ARCHIVE, archive.after(agreed, journal.taken).to_bytes(), mode=0o600)
+        archive = (read_archive(state) or Archive(baseline_id=journal.baseline_id)).after(agreed, journal.taken)
+        self.writer(state).put(ARCHIVE, archive.to_bytes(), mode=0o600)
+        return archive
 
     def _receipt(self, journal: Journal, changes: SyncChanges, agreed: Mapping[str, File | None]) -> None:
         shared = self._places.shared
@@ -221,15 +251,15 @@ class Completion:
             backup_digest=digest,
             synced_at_ms=journal.synced_at_ms,
             changes=changes,
-            agreed=agreed,
+            agreed={} if journal.archives else agreed,  # what the archive says needs no telling
             pending=journal.pending,
             deferred=journal.deferred,
         )
         self.writer(shared).put(receipt(journal.transition_id, self._observer), record.to_bytes())
 
-    def _end(self) -> None:
+    def _end(self, archive: Archive | None) -> None:
         state = self._places.state
         with contextlib.suppress(FileNotFoundError):
             state.remove(JOURNAL)
         state.sync(parent_of(JOURNAL))
-        self.forget_contents()
+        self.forget_contents(archive)

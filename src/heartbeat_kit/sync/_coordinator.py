@@ -296,7 +296,8 @@ class SyncCoordinator:
         """
         oldest_ms = self._now_ms() - require_length("keep_within", keep_within)
         with self._engine.sessions.open():
-            return prune(self._places, keep_last=keep_last, oldest_ms=oldest_ms, max_bytes=max_bytes)
+            now_ns = self._now_ms() * 1_000_000
+            return prune(self._places, keep_last=keep_last, oldest_ms=oldest_ms, max_bytes=max_bytes, now_ns=now_ns)
 
     def decisions(self, *, all_states: bool = False) -> tuple[Decision, ...]:
         """What waits for a person, by path; with `all_states` what was answered too."""

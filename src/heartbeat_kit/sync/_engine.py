@@ -6,6 +6,7 @@ tests run it on a simulated disk, the coordinator on a real one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -34,6 +35,7 @@ from heartbeat_kit.sync._survey import Survey, Surveyor
 
 __all__ = ["Engine", "Task"]
 
+_log = logging.getLogger("heartbeat_kit")
 _TRIES: Final = 3
 """How often a run that found the world moved makes a new plan, before it gives up."""
 
@@ -121,11 +123,11 @@ class Engine:
         if task.dry_run:
             return self._look(task)
         with self.sessions.open() as session:
-            for tree in {id(tree): tree for tree in (self.places.workspace, self.places.shared)}.values():
-                sweep_trash(tree, self._now_ns())
+            edited = self._sweep()
             for left in range(_TRIES - 1, -1, -1):
                 try:
-                    return self._attempt(task, session)
+                    report = self._attempt(task, session)
+                    return attrs.evolve(report, note="; ".join(filter(None, [report.note, edited])))
                 except StalePlanError:
                     if task.plan_id is not None or left == 0:
                         raise
@@ -150,6 +152,14 @@ class Engine:
         """Finish what was interrupted, if anything was."""
         with self.sessions.open() as session:
             return session.recovered
+
+    def _sweep(self) -> str:
+        """Let go of displaced files; says which were edited after all, because somebody had them open."""
+        trees = (self.places.workspace, self.places.shared)
+        edited = [f"{tree.root}/{path}" for tree in trees for path in sweep_trash(tree, self._now_ns())]
+        if edited:
+            _log.warning("edited while they were replaced, and kept: %s", ", ".join(edited))
+        return f"edited while it was replaced, and kept: {', '.join(edited)}" if edited else ""
 
     def _completion(self) -> Completion:
         return Completion(self.places, self._observer, lambda path: self._policy.choice(path) is Choice.MERGE)

@@ -7,13 +7,14 @@ error leaves all as it was. Must not know why a plan says what it says.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
 from heartbeat_kit._events import event_id
-from heartbeat_kit.errors import DamagedBackupError, StalePlanError
-from heartbeat_kit.sync._backup import INLINE_LIMIT, Backup, Kept, content_of, read_backup
+from heartbeat_kit._frozen import FrozenDict
+from heartbeat_kit.errors import DamagedBackupError, StalePlanError, SyncFencedError
+from heartbeat_kit.sync._backup import INLINE_LIMIT, Backup, Kept, content_of
 from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._decision import Decision, DecisionState
 from heartbeat_kit.sync._fence import Fence
@@ -77,39 +78,71 @@ class Executor:
             SyncFencedError: Another run took over.
             OSError: Before the commit point nothing was changed; after it the next run finishes.
         """
-        journal = journal_of(survey, plan, order, whole=whole)
+        journal = self._without_kept(journal_of(survey, plan, order, whole=whole))
         if journal.is_idle:
             if reason := order.still_valid():
                 raise Void(reason)
             fence.check()
             return self._completion.acknowledge(journal)
-        self._collect(survey, plan, journal)
+        before = self._collect(survey, plan, journal)
         fence.check()
         if order.create_backup and journal.steps:
-            journal = attrs.evolve(journal, backup=self._back_up(survey, journal, order))
+            journal = attrs.evolve(journal, backup=self._back_up(survey, journal, order, before))
         if reason := order.still_valid():
             raise Void(reason)
         self._recheck(survey, plan)
         fence.check()
         self._completion.commit(journal)
+        try:
+            fence.check()
+        except SyncFencedError:
+            self._completion.withdraw()  # overtaken while we wrote it: nothing was done, so nothing is to be finished
+            raise
         return self._completion.complete(journal, fence)
 
-    def _collect(self, survey: Survey, plan: SyncPlan, journal: Journal) -> None:
-        """Every content that will be written, replaced or asked about, in a store and durable."""
+    def _without_kept(self, journal: Journal) -> Journal:
+        """Losing versions that are kept already, by an earlier run, are no steps of this one."""
+        kept = [s for s in journal.steps if s.side is not Side.CONFLICTS or s.after != self._kept(s)]
+        return attrs.evolve(journal, steps=tuple(kept))
+
+    def _kept(self, step: Step) -> File | None:
+        tree, path = self._places.of(step.side, step.path)
+        sha256 = _hash_at(tree, path)
+        return None if not sha256 or step.after is None else attrs.evolve(step.after, sha256=sha256)
+
+    def _collect(self, survey: Survey, plan: SyncPlan, journal: Journal) -> dict[str, bytes]:
+        """Every content that will be written, replaced or asked about, in a store and durable.
+
+        Returns:
+            The contents that will be replaced, by hash, if they go into the backup's document; else nothing.
+        """
+        replaced = {step.before.sha256: step.before.size for step in journal.steps if step.before}
+        inline = sum(replaced.values()) <= INLINE_LIMIT
+        held: dict[str, bytes] = {}
+
+        def contents() -> Iterator[tuple[str, bytes]]:
+            for sha, path in sorted(wanted.items()):
+                data = self._content(survey, path, sha)
+                if inline and sha in replaced:
+                    held[sha] = data
+                yield sha, data
+
         wanted: dict[str, str] = {}
         for action in plan.actions:  # by the action's path: what goes into the store of conflicts has another there
             for effect in action.effects:
                 for file in (effect.before, effect.after):
                     if file is not None:
                         wanted.setdefault(file.sha256, action.path)
-        self._completion.local.put_all((sha, self._content(survey, path, sha)) for sha, path in sorted(wanted.items()))
+        self._completion.local.put_all(contents())
         # What a later merge would start from; where it is nowhere any more, such a conflict is for a person.
         ancestors = {f.sha256: path for path, f in journal.agreed.items() if f and self._completion.keeps(path)}
         found = ((sha, self._find(survey, path, sha)) for sha, path in sorted(ancestors.items()) if sha not in wanted)
-        self._completion.local.put_all((sha, data) for sha, data in found if data is not None)
+        if ancestors:
+            self._completion.local.put_all((sha, data) for sha, data in found if data is not None)
         for decision in journal.decisions:
             paths = {action.path for action in plan.actions if action.decision and action.decision.id == decision.id}
             self._pin(survey, decision, paths or {decision.path})
+        return held
 
     def _pin(self, survey: Survey, decision: Decision, paths: Iterable[str]) -> None:
         """The contents of a decision outlive the files; the common ancestor's is kept where it still is."""
@@ -148,7 +181,7 @@ class Executor:
                 return data
         return None
 
-    def _back_up(self, survey: Survey, journal: Journal, order: Order) -> str:
+    def _back_up(self, survey: Survey, journal: Journal, order: Order, before: Mapping[str, bytes]) -> str:
         agreed = {path: survey.base.get(path) for path in {step.path for step in journal.steps} | set(journal.agreed)}
         backup = Backup(
             operation=journal.operation,
@@ -160,7 +193,7 @@ class Executor:
             manifest=survey.manifest_digest,
             decisions=tuple(journal.closes),
         )
-        return write_backup(self._places, backup, self._completion)
+        return write_backup(self._places, backup, self._completion, before)
 
     def _recheck(self, survey: Survey, plan: SyncPlan) -> None:
         """Nothing the plan rests on has moved."""
@@ -238,8 +271,16 @@ def _news(survey: Survey, plan: SyncPlan) -> dict[str, File | None]:
     return {path: file for path, file in after.items() if known.get(path) != file}
 
 
-def write_backup(places: Places, backup: Backup, completion: Completion) -> str:
+def write_backup(
+    places: Places, backup: Backup, completion: Completion, held: Mapping[str, bytes] = FrozenDict()
+) -> str:
     """Write a backup, read it again by its name, and prove it; returns the name.
+
+    Args:
+        places: The trees.
+        backup: The backup, without contents.
+        completion: Whose local store has the contents.
+        held: Those that are at hand.
 
     Raises:
         DamagedBackupError: What was read is not what was written.
@@ -250,7 +291,7 @@ def write_backup(places: Places, backup: Backup, completion: Completion) -> str:
         completion.writer(places.shared).ensure(BACKUPS)
     writer = completion.writer(backups)
     sizes = backup.contents
-    data = {sha: contents.get(sha) or b"" for sha in sizes}
+    data = {sha: held[sha] if sha in held else contents.get(sha) or b"" for sha in sizes}
     beside = Objects(writer, OBJECTS)
     if sum(sizes.values()) <= INLINE_LIMIT:
         backup = attrs.evolve(backup, inline=data)
@@ -261,11 +302,10 @@ def write_backup(places: Places, backup: Backup, completion: Completion) -> str:
             backups.sync_file(backup.name)  # the same run was cut off after it
             break
         backup = attrs.evolve(backup, taken_at_ms=backup.taken_at_ms + 1)
-    again = read_backup(backups, backup.name)
-    if attrs.evolve(again, inline={}) != attrs.evolve(backup, inline={}):
+    if backups.read(backup.name).data != document:
         raise DamagedBackupError(f"the backup {backup.name} reads back otherwise than it was written")
-    for sha256 in sizes:
-        content_of(again, sha256, beside.get)
+    for sha256 in sizes:  # what was read is what was written; and what was written is what was to be
+        content_of(backup, sha256, beside.get)
     return backup.name
 
 

@@ -115,17 +115,17 @@ class EpochFence:
             self._clock.wait(never, _PACE_MS)
 
     def check(self) -> None:
-        """Look for a higher number."""
+        """Say that we are at work, if that is due; then look for a higher number, so nothing lies after the look."""
+        now = self._clock.now().mono_ms
+        if self._mine is not None and now - self._said_ms >= self._patience_ms // 4:
+            self._said_ms, self._turns = now, self._turns + 1
+            Writer(self._shared).put(_path(self._mine), self._record(self._turns))
         newest = self._newest().number
         if self._mine is None or newest != self._mine:
             raise SyncFencedError(
                 f"the run of {self._owner} stood still so long that another took over (epoch {newest} after "
                 f"{self._mine}): what was left to do is not done"
             )
-        now = self._clock.now().mono_ms
-        if now - self._said_ms >= self._patience_ms // 4:  # at work: who waits need not take over
-            self._said_ms, self._turns = now, self._turns + 1
-            Writer(self._shared).put(_path(newest), self._record(self._turns))
 
     def leave(self) -> None:
         """Mark the number as done."""

@@ -45,7 +45,7 @@ class Receipt:
         backup_digest: The digest of its bytes, or ``None``.
         synced_at_ms: When.
         changes: What was done, in numbers.
-        agreed: What both sides agree on since; ``None`` for a file both have not.
+        agreed: What both sides agree on since, for the machine to learn; ``None`` for a file both have not.
         pending: What waits for the machine.
         deferred: What was left alone, with the reason.
     """

@@ -14,7 +14,7 @@ from heartbeat_kit.errors import DamagedBackupError
 from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._backup import Backup, read_backup
 from heartbeat_kit.sync._journal import read_journal
-from heartbeat_kit.sync._places import OBJECTS, Places, receipt
+from heartbeat_kit.sync._places import DECISIONS, EPOCHS, OBJECTS, Places, receipt
 from heartbeat_kit.sync._published import read_publication
 from heartbeat_kit.sync._receipt import Receipt, all_receipts
 from heartbeat_kit.sync._restoring import check_backup
@@ -29,6 +29,9 @@ _WAIT_NS: Final = 600 * 1_000_000_000
 """Displaced files wait this long for an editor that still has them open."""
 
 
+_DAY_NS: Final = 86_400 * 1_000_000_000
+
+
 class Pruned(NamedTuple):
     """What `prune` removed.
 
@@ -36,11 +39,13 @@ class Pruned(NamedTuple):
         backups: The names of backups.
         contents: How many contents that nothing names any more.
         receipts: How many receipts of transitions long past.
+        temporaries: How many temporary files that a kill had left.
     """
 
     backups: tuple[str, ...]
     contents: int
     receipts: int = 0
+    temporaries: int = 0
 
 
 class _Found(NamedTuple):
@@ -49,7 +54,7 @@ class _Found(NamedTuple):
     backup: Backup
 
 
-def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: int | None) -> Pruned:
+def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: int | None, now_ns: int = 0) -> Pruned:
     """Remove backups that are beyond every limit given, and the contents that then nothing names.
 
     Args:
@@ -57,6 +62,7 @@ def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: i
         keep_last: So many of each machine stay, newest first.
         oldest_ms: Those taken at or after this time stay (epoch milliseconds).
         max_bytes: Of what else would stay the oldest go until the rest is no larger.
+        now_ns: The wall clock; temporaries a day older are nobody's any more.
     """
     found = sorted(_backups(places), key=lambda each: (-each.backup.taken_at_ms, each.name))
     journal = read_journal(places.state)
@@ -92,7 +98,9 @@ def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: i
     named = {sha for each in stays for sha in each.backup.contents}
     contents = _forget(Objects(Writer(places.backups), OBJECTS), named) if goes else 0
     receipts = 0 if oldest_ms is None else _forget_receipts(places, oldest_ms)
-    return Pruned(tuple(each.name for each in goes), contents + _unpin(places), receipts)
+    return Pruned(
+        tuple(each.name for each in goes), contents + _unpin(places), receipts, _sweep_temporaries(places, now_ns)
+    )
 
 
 def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
@@ -110,6 +118,21 @@ def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
                 tree.move(path, kept)
                 edited.append(kept)
     return edited
+
+
+def _sweep_temporaries(places: Places, now_ns: int) -> int:
+    """Those of documents and contents; a step's own are cleared by whoever finishes its run."""
+    mine = [(places.state, ""), (places.state, OBJECTS), (places.backups, ""), (places.backups, OBJECTS)]
+    shared = [(places.shared, name) for name in ("baseline", DECISIONS, EPOCHS, OBJECTS)]
+    gone = 0
+    for tree, directory in [*mine, *shared]:
+        with contextlib.suppress(FileNotFoundError):
+            for name, stat in tree.list(directory):
+                ours = stat.kind is Kind.FILE and name.startswith(OUR_PREFIX) and name.endswith(".tmp")
+                if ours and now_ns - stat.mtime_ns > _DAY_NS:
+                    tree.remove(f"{directory}/{name}".removeprefix("/"))
+                    gone += 1
+    return gone
 
 
 def _unpin(places: Places) -> int:

@@ -7,6 +7,7 @@ what the documents say. Strict: a document is accepted only byte for byte as it 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,7 +15,18 @@ from typing import Any, Final
 
 from heartbeat_kit.sync._model import File
 
-__all__ = ["SCHEMA", "Damaged", "canonical", "entries_from", "entries_to", "file_from", "file_to", "seal", "unseal"]
+__all__ = [
+    "SCHEMA",
+    "Damaged",
+    "Written",
+    "canonical",
+    "entries_from",
+    "entries_to",
+    "file_from",
+    "file_to",
+    "seal",
+    "unseal",
+]
 
 SCHEMA: Final = 1
 _HEX: Final = "0123456789abcdef"
@@ -24,6 +36,15 @@ _SMALL: Final = 1 << 20
 
 class Damaged(ValueError):  # noqa: N818 - a condition, turned into a typed error where it is known what is damaged
     """The bytes are not such a document; the text says why."""
+
+
+class Written(tuple[bytes, ...]):
+    """A value of a record that is canonical JSON already, in pieces."""
+
+    __slots__ = ()
+
+
+Parts = tuple[list[bytes], list[bytes]]
 
 
 def canonical(record: Any) -> bytes:
@@ -77,20 +98,32 @@ def _read(data: bytes) -> dict[str, Any]:
 _read_once = lru_cache(maxsize=4)(_read)
 
 
-def _parts(record: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The members before and after the digest, which is made of both and lies between; either may be long."""
-    before = {key: value for key, value in record.items() if key < "digest"}
-    after = {key: value for key, value in record.items() if key > "digest"}
-    return canonical(before)[1:-1], canonical(after)[1:-1]
+def _parts(record: Mapping[str, Any]) -> Parts:
+    """The members before and after the digest, in pieces; it is made of both, lies between, and either may be long."""
+    before: list[bytes] = []
+    after: list[bytes] = []
+    for key, value in sorted(record.items()):
+        part = before if key < "digest" else after
+        part.append(b"%s%s:" % (b"," if part else b"", canonical(key)))
+        if isinstance(value, Written):
+            part.extend(value)
+        else:
+            part.append(canonical(value))
+    return before, after
 
 
-def _digest(parts: tuple[bytes, bytes]) -> str:
-    return hashlib.sha256(b"{" + b",".join(part for part in parts if part) + b"}").hexdigest()
-
-
-def _document(parts: tuple[bytes, bytes], digest: str) -> bytes:
+def _digest(parts: Parts) -> str:
     before, after = parts
-    return b"{" + b",".join(part for part in (before, b'"digest":"%s"' % digest.encode(), after) if part) + b"}\n"
+    digest = hashlib.sha256(b"{")
+    for piece in itertools.chain(before, [b","] if before and after else [], after, [b"}"]):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _document(parts: Parts, digest: str) -> bytes:
+    before, after = parts
+    seal_of = b'%s"digest":"%s"%s' % (b"," if before else b"", digest.encode(), b"," if after else b"")
+    return b"".join([b"{", *before, seal_of, *after, b"}\n"])
 
 
 def file_to(file: File | None) -> list[Any] | None:

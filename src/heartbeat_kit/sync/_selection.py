@@ -26,6 +26,8 @@ _HERE_OR_BENEATH: Final = r"(?:/|\Z)"
 _BENEATH: Final = "/"
 _COMPONENT_ENDS: Final = r"(?=/|\Z)"
 
+_ALL: Final = ("**",)
+
 
 def _patterns(value: str | Iterable[str]) -> tuple[str, ...]:
     if isinstance(value, str):
@@ -94,7 +96,7 @@ class Selection:
 relative to the folder, write 'etc/cache' or './cache'
     """
 
-    include: tuple[str, ...] = field(default=("**",), converter=_patterns, validator=_usable)
+    include: tuple[str, ...] = field(default=_ALL, converter=_patterns, validator=_usable)
     exclude: tuple[str, ...] = field(default=(), converter=_patterns, validator=_usable)
 
     def covers(self, path: str) -> bool:
@@ -103,8 +105,8 @@ relative to the folder, write 'etc/cache' or './cache'
         Args:
             path: Relative, POSIX, in normal form C.
         """
-        included = _any_of(self.include).match(path)
-        return included is not None and (not self.exclude or _any_of(self.exclude).match(path) is None)
+        included = self.include == _ALL or _any_of(self.include).match(path) is not None
+        return included and (not self.exclude or _any_of(self.exclude).match(path) is None)
 
     def may_hold(self, directory: str) -> bool:
         """Whether a directory is worth entering.

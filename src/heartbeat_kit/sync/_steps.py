@@ -12,6 +12,7 @@ in its place between our last look and the replacement is the one save that can 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from heartbeat_kit.sync._journal import Step
@@ -57,11 +58,13 @@ class Stepper:
     Args:
         run_id: Of its journal; the names of temporaries are made of it, so a later process finds them.
         contents: Where the contents to write are kept, and where those of others are saved.
+        check: Called right before a file is changed; raises if the run was overtaken meanwhile.
     """
 
-    def __init__(self, run_id: str, contents: Objects) -> None:
+    def __init__(self, run_id: str, contents: Objects, check: Callable[[], None]) -> None:
         self._run = run_id[:12]
         self._contents = contents
+        self._check = check
 
     def perform(self, step: Step, number: int, writer: Writer, path: str) -> Foreign | None:
         """Do one step; ``None`` if the file is now as it should be, durably.
@@ -77,7 +80,7 @@ class Stepper:
         """
         tree = writer.tree
         directory = parent_of(path)
-        temp = f"{directory}/{OUR_PREFIX}{self._run}-{number}.tmp".removeprefix("/")
+        temp = self._temp(number, path)
         aside = f"{TRASH}/{step.before.sha256 if step.before else 'none'}-{self._run}-{number}"
         wanted = None if step.after is None else step.after.sha256
         expected = None if step.before is None else step.before.sha256
@@ -98,11 +101,21 @@ class Stepper:
         writer.ensure(directory)
         mode = found.mode if expected is not None else (step.after.mode if step.after and step.after.mode else _PRIVATE)
         tree.create(temp, data, mode=mode & 0o777, owner=found.owner)
+        self._check()
         if expected is None:
             return self._put(step, tree, temp, path)
         foreign = self._swap(step, writer, temp, path, aside)
         tree.sync(directory)
         return foreign
+
+    def abandon(self, step: Step, number: int, tree: Tree, path: str) -> None:
+        """Remove what was prepared for a step that is not to be done any more."""
+        if step.after is not None:
+            temp = self._temp(number, path)
+            self._clear(tree, temp, path, step.after.sha256, step.before.sha256 if step.before else None)
+
+    def _temp(self, number: int, path: str) -> str:
+        return f"{parent_of(path)}/{OUR_PREFIX}{self._run}-{number}.tmp".removeprefix("/")
 
     def settle(self, tree: Tree) -> None:
         """Make durable that displaced files are in the trash, or a power cut puts them back under temporary names."""
@@ -124,7 +137,12 @@ class Stepper:
             raise AssertionError("a swap has two contents")
         if not tree.can_exchange:
             return self._replace(step, writer, temp, path, aside)
-        tree.exchange(temp, path)
+        try:
+            tree.exchange(temp, path)
+        except OSError:
+            if tree.can_exchange:
+                raise
+            return self._replace(step, writer, temp, path, aside)  # another file system is mounted here, which cannot
         found = _look(tree, temp)
         if found.sha256 == step.before.sha256:
             self._discard(writer, temp, aside)
@@ -139,7 +157,8 @@ class Stepper:
             if found.sha256 == step.after.sha256 or found.sha256 in saved:
                 break
         if found.sha256 == step.after.sha256 or found.sha256 in saved:
-            tree.remove(temp)
+            # Our content was the file for a moment: an editor may have opened it.
+            self._discard(writer, temp, f"{TRASH}/{found.sha256}-{aside.partition('-')[2]}")
         return _foreign(step, _look(tree, path))
 
     def _replace(self, step: Step, writer: Writer, temp: str, path: str, aside: str) -> Foreign | None:
@@ -174,6 +193,7 @@ class Stepper:
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             found = _look(tree, path)
             if not found.odd and found.sha256 == expected and expected is not None:
+                self._check()
                 tree.move(path, aside)
         moved = _look(tree, aside)
         if moved.sha256 is not None and moved.sha256 != expected:  # saved between our look and the move

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import zlib
 from collections.abc import Iterable
 
 from heartbeat_kit.sync._tree import OUR_PREFIX, Tree
@@ -66,16 +67,47 @@ class Writer:
         self.tree.sync(parent_of(path))
         return made
 
+    def put_over(self, expected: str, path: str, data: bytes, *, mode: int = 0o644) -> bool:
+        """The same in place of one content and no other; false if another is there, which then stays.
+
+        Compare and swap where the medium can exchange; elsewhere a write of somebody else's that falls between the
+        look and the replacement is overwritten.
+        """
+        tree = self.tree
+        temp = self._temp(path, data, mode)
+        if tree.can_exchange:
+            tree.exchange(temp, path)
+            done = tree.read(temp, keep=False).sha256 == expected
+            if not done:
+                tree.exchange(temp, path)
+            tree.remove(temp)
+        elif done := tree.read(path, keep=False).sha256 == expected:
+            tree.replace(temp, path)
+        else:
+            tree.remove(temp)
+        tree.sync(parent_of(path))
+        return done
+
+    def settle(self, path: str, data: bytes) -> None:
+        """Make durable what `put_over` put there before it was cut off, and remove what it left."""
+        with contextlib.suppress(FileNotFoundError):
+            self.tree.remove(_temporary(path, data))
+        self.tree.sync_file(path)
+        self.tree.sync(parent_of(path))
+
     def _temp(self, path: str, data: bytes, mode: int) -> str:
-        directory = parent_of(path)
-        self.ensure(directory)
-        # One name for one content in one place: what a cut-off run left behind is found and written anew.
-        token = hashlib.sha256(path.encode() + b"\0" + data).hexdigest()[:24]
-        temp = f"{directory}/{OUR_PREFIX}{token}.tmp".removeprefix("/")
+        self.ensure(parent_of(path))
+        temp = _temporary(path, data)
         with contextlib.suppress(FileNotFoundError):
             self.tree.remove(temp)
         self.tree.create(temp, data, mode=mode)
         return temp
+
+
+def _temporary(path: str, data: bytes) -> str:
+    """One name for one content in one place: what a cut-off run left behind is found and written anew."""
+    token = f"{hashlib.sha256(path.encode()).hexdigest()[:12]}-{zlib.crc32(data):08x}-{len(data):x}"
+    return f"{parent_of(path)}/{OUR_PREFIX}{token}.tmp".removeprefix("/")
 
 
 class Objects:

@@ -161,8 +161,9 @@ def test_what_was_replaced_waits_in_the_trash_and_goes_with_a_later_run(world):
     edited = min(trash.iterdir())
     edited.write_text("saved into the old file\n")
     world.clock.jump_wall(3600)
-    machine.again()
+    report = machine.again()
     (kept,) = trash.iterdir()
+    assert f"edited while it was replaced, and kept: {kept}" in report.message
     assert kept.name.startswith("edited-")
     assert kept.read_text() == "saved into the old file\n"
     assert ".hbk-trash" not in {path.split("/")[0] for path in contents(world.files)}
@@ -212,3 +213,18 @@ def test_receipts_a_machine_has_not_taken_in_stay_however_old(world):
     world.returns(first, second)
     assert first.sync.sync_on_online("m1").changes.decisions_created == 0
     assert world.baseline()["a.conf"] == b"2\n"
+
+
+def test_temporaries_that_a_kill_left_are_removed_when_they_are_a_day_old(world):
+    machine = world.begin(files={"a.conf": "a\n"})
+    places = [machine.local, world.share / "baseline", world.share / "decisions", world.share / "backups"]
+    for place in places:
+        place.mkdir(exist_ok=True)
+        (place / ".hbk-0123.tmp").write_text("half")
+        (place / "other.tmp").write_text("not ours")
+        now_s = world.clock.now().wall_ms / 1000
+        os.utime(place / ".hbk-0123.tmp", (now_s, now_s))
+    assert machine.sync.prune().temporaries == 0
+    world.clock.jump_wall(90_000)
+    assert machine.sync.prune().temporaries == len(places)
+    assert all((place / "other.tmp").exists() for place in places)
