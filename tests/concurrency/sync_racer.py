@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sync_world import POLICY, umask
+from sync_shares import POLICY, umask
 
 from heartbeat_kit import Heartbeat, HeartbeatService, SharedFolderStorage, SyncCoordinator
 from heartbeat_kit._clock import SystemClock

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sync_racer import LONG_AGO_MS, NOW_MS, StandingClock, beat, service
-from sync_world import OURS, POLICY
+from sync_shares import OURS, POLICY
 
 from heartbeat_kit import SyncCoordinator
 

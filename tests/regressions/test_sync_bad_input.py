@@ -318,7 +318,7 @@ def test_well_sealed_nonsense_raises_nothing_but_typed_errors(kind, tmp_path, mo
         ],
     }[kind]
     if kind is Journal:  # one that reads well would be carried out
-        monkeypatch.setattr(Completion, "complete", lambda completion, journal, fence: None)
+        monkeypatch.setattr(Completion, "complete", lambda completion, journal, fence, **more: None)
         monkeypatch.setattr("heartbeat_kit.sync._coordinator.Recovery.of", lambda done, aside: None)
     found = []
     with must_not_write(document.world, *document.machines):

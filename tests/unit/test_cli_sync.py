@@ -146,7 +146,7 @@ class TestInit:
         machine = Machine("web-1", home, capsys)
         error = machine.fails("plan")
         assert error.startswith("error BASELINE_UNAVAILABLE: ")
-        assert "make a baseline there with 'heartbeat-kit sync init'" in error
+        assert "make one with 'heartbeat-kit sync init'" in error
 
 
 class TestOnline:
@@ -538,7 +538,7 @@ class TestUsage:
         with pytest.raises(SystemExit) as ended:
             main(["sync", "online", "--dry-run", more, "--workspace", str(web.folder)])
         assert ended.value.code == 2
-        assert "see 'sync plan'" in capsys.readouterr().err
+        assert "'sync plan' shows what those would do" in capsys.readouterr().err
 
     @pytest.mark.parametrize(("variable", "option"), [("HEARTBEAT_SHARED", "--shared"), ("", "--workspace")])
     def test_a_folder_that_is_not_named_is_a_typed_error(self, home, monkeypatch, capsys, variable, option):
@@ -581,7 +581,7 @@ class TestHostileNames:
         assert "\u202e" not in printed
         assert "\n  ev\\x1b[2J\\n\\u202eil  " in printed
         assert "\\udcff" in printed
-        assert self.HOSTILE in web.json("online", "--again", code=1)["rejected"]
+        assert "ev\\x1b[2J\\n\\u202eil" in web.json("online", "--again", code=1)["rejected"]
 
     @pytest.mark.skipif(os.name == "nt", reason="such names cannot be there")
     def test_an_error_stays_one_line(self, web, home):

@@ -50,7 +50,7 @@ _TYPED: Final = {
     "recover()": "'heartbeat-kit sync recover'",
     "adopt_baseline()": "'heartbeat-kit sync init'",
     "decisions()": "'heartbeat-kit sync decisions --all'",
-    "pass guards=Guards.off() once": "pass --allow-mass-change once",
+    "apply(plan(guards=Guards.off()))": "pass --allow-mass-change once",
     "with force=True": "with --force",
     "action='sync_to_baseline'": "--action sync_to_baseline",
     "action='keep_target'": "--action keep_target",
@@ -244,7 +244,9 @@ def _guards(arguments: Namespace) -> Guards | None:
 def _whenever(arguments: Namespace) -> bool:
     """Whether it is done now, rather than once for each silence or return."""
     if arguments.dry_run and (arguments.again or arguments.allow_mass_change):
-        arguments.usage_error("--dry-run is what would be done unasked; for the rest see 'sync plan'")
+        arguments.usage_error(
+            "--dry-run does not go with --again or --allow-mass-change: 'sync plan' shows what those would do"
+        )
     return bool(arguments.again or arguments.allow_mass_change)
 
 

@@ -74,7 +74,7 @@ class SyncView:
         self._section("left alone for now", deferred)
         self._section("cannot be synced under these names", report.rejected.items())
         if waiting:
-            self._section_of_decisions(waiting, known)
+            self._section_of_decisions(waiting, known, asked=not report.dry_run)
 
     def plan(self, plan: SyncPlan) -> None:
         """A plan, line by line."""
@@ -150,14 +150,16 @@ class SyncView:
             self._terminal.line(self._terminal.paint(f"{title}: {len(rows)}", "yellow bold"))
             self._paths(rows)
 
-    def _section_of_decisions(self, waiting: Sequence[Decision], known: Collection[Decision]) -> None:
-        self._terminal.line(self._terminal.paint(f"waits for a person: {len(waiting)}", "yellow bold"))
+    def _section_of_decisions(self, waiting: Sequence[Decision], known: Collection[Decision], *, asked: bool) -> None:
+        title = "waits for a person" if asked else "would wait for a person"
+        self._terminal.line(self._terminal.paint(f"{title}: {len(waiting)}", "yellow bold"))
         width = _id_width(known)
         rows = [
             [Cell(each.id[:width], "bold"), Cell(printable(each.path)), Cell(_asked(each))] for each in waiting[:_SHOWN]
         ]
         self._rows(("id", "path", "what it is about"), rows, len(waiting))
-        self._how_to_answer(waiting[0], width)
+        if asked:
+            self._how_to_answer(waiting[0], width)
 
     def _how_to_answer(self, first: Decision, width: int) -> None:
         command = f"heartbeat-kit sync approve {first.id[:width]}"

@@ -29,12 +29,13 @@ from heartbeat_kit.errors import (
     MachineNotOnlineError,
     OfflineSyncError,
     OnlineSyncError,
+    StalePlanError,
     SyncBusyError,
     SyncFencedError,
     SyncFileError,
 )
 from heartbeat_kit.sync._evidence import rank
-from heartbeat_kit.sync._report import SyncReport
+from heartbeat_kit.sync._report import SyncOutcome, SyncReport
 
 __all__ = ["Acts", "AutoSync"]
 
@@ -47,12 +48,15 @@ _AGAIN: Final = (
     BaselineUnavailableError,
     OfflineSyncError,
     OnlineSyncError,
+    StalePlanError,
     SyncBusyError,
     SyncFencedError,
     SyncFileError,
 )
 """What passes by itself: tried again, later each time."""
 _KEPT: Final = 32
+_LATER: Final = 10
+"""How often what could not be seen is looked for again; then the next transition finds it."""
 _REMEMBERED: Final = 4_096
 _OVERLAP_MS: Final = 300_000
 
@@ -61,8 +65,8 @@ class Away(NamedTuple):
     """A time this machine was away.
 
     Attributes:
-        since_ms: Its last heartbeat before (epoch milliseconds).
-        duration_ms: Until its next.
+        since_ms: When it went offline: 2 T after its last heartbeat (epoch milliseconds).
+        duration_ms: Until its next heartbeat.
     """
 
     since_ms: int
@@ -74,8 +78,9 @@ class Acts(NamedTuple):
 
     Attributes:
         offline: Preserve what a machine published.
-        online: Bring this machine up to date after a time away.
+        online: Bring this machine up to date, after a time away if there was one.
         publish: Publish this machine's files.
+        approved: Whether a person approved something for this machine that waits to be carried out.
         transition: The id of the silence a machine is in.
         online_machines: Who else could act.
         read_note: What was noted before, or ``b""``.
@@ -83,8 +88,9 @@ class Acts(NamedTuple):
     """
 
     offline: Callable[[str], SyncReport]
-    online: Callable[[Away], SyncReport]
+    online: Callable[[Away | None], SyncReport]
     publish: Callable[[], Any]
+    approved: Callable[[], bool]
     transition: Callable[[str], str]
     online_machines: Callable[[], tuple[str, ...]]
     read_note: Callable[[], bytes]
@@ -130,7 +136,8 @@ class AutoSync:
         self._seen: dict[str, None] = {}
         self._brake = CascadeBrake()
         self._take_back()
-        self._look_at_ms = 0
+        self._look_at_ms = self._back_ms = 0
+        self._closed = False
         self._subscription = service.subscribe(self._nudge)
         self._loop = service.clock.loop(self._turn, name=f"sync-{service.machine_id}")
 
@@ -149,6 +156,7 @@ class AutoSync:
 
     def close(self) -> None:
         """Stop; a sync under way is finished. Safe to call twice."""
+        self._closed = True
         self._subscription.close()
         self._loop.stop(30_000)
 
@@ -168,15 +176,20 @@ class AutoSync:
 
     def _catch_up(self) -> None:
         """Take what was announced since the last time, by whomever; a little overlap, for clocks differ."""
-        since = to_datetime(max(self._noted.until_ms - _OVERLAP_MS, 0))
+        now_ms = self._service.clock.now().wall_ms
+        # An observer whose clock was ahead must not make us deaf to what happens until then.
+        until_ms = min(self._noted.until_ms, now_ms)
+        since = to_datetime(max(until_ms - _OVERLAP_MS, 0))
         told: list[Event] = [*self._service.history(since=since), *self._service.fleet_history(since)]
         for event in sorted(told, key=lambda each: each.detected_at_ms):
             if event.id not in self._seen:
                 self._seen[event.id] = None
                 self._take(event)
-                self._noted = self._noted._replace(until_ms=max(self._noted.until_ms, event.detected_at_ms))
-        for key in list(self._seen)[:-_REMEMBERED]:
-            del self._seen[key]
+                until_ms = max(until_ms, min(event.detected_at_ms, now_ms))
+        self._noted = self._noted._replace(until_ms=until_ms)
+        if len(self._seen) > _REMEMBERED:
+            current = {event.id for event in told}
+            self._seen = {key: None for key in self._seen if key in current}
 
     def _take(self, event: Event) -> None:
         with self._lock:
@@ -187,7 +200,7 @@ class AutoSync:
             if event.machine_id == self._service.machine_id:
                 if event.reason is Reason.RETURNED and event.offline_duration_ms is not None:
                     since_ms = event.occurred_at_ms - event.offline_duration_ms
-                    self._plan(event.machine_id, 0, Away(since_ms, event.offline_duration_ms))
+                    self._returned(Away(since_ms, event.offline_duration_ms))
             elif event.after is MachineStatus.OFFLINE:
                 self._plan(event.machine_id, self._place(event.machine_id) * self._settle_ms, None)
             else:
@@ -217,6 +230,13 @@ class AutoSync:
         medium_ms = _UNKNOWN_DELAY_MS if delay is None else span_ms(delay)
         return 2 * medium_ms + span_ms(self._service.config.heartbeat_interval)
 
+    def _returned(self, away: Away) -> None:
+        """One time away is told of in more ways than one: by an event, and by our own heartbeats."""
+        until_ms = away.since_ms + away.duration_ms
+        if away.since_ms >= self._back_ms:
+            self._back_ms = until_ms
+            self._plan(self._service.machine_id, 0, away)
+
     def _plan(self, machine_id: str, wait_ms: int, away: Away | None) -> None:
         if self._service.config.auto_sync_enabled:
             self._due[machine_id] = _Due(self._service.clock.now().mono_ms + wait_ms, machine_id, away)
@@ -229,11 +249,15 @@ class AutoSync:
 
     def _turn(self) -> int:
         now = self._service.clock.now().mono_ms
-        if now >= self._look_at_ms:
-            self._look_at_ms = now + self._pace_ms
-            self._look_at_ourselves()
-        while (due := self._next(now)) is not None:
-            self._do(due)
+        try:
+            if now >= self._look_at_ms:
+                self._look_at_ms = now + self._pace_ms
+                self._look_at_ourselves()
+            while (due := self._next(now)) is not None:
+                self._do(due)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end what runs unattended
+            self.last_error = HeartbeatKitError(f"auto-sync: {type(error).__name__}: {error}")
+            _log.exception("auto-sync of %s goes on after", self._service.machine_id)
         with self._lock:
             waiting = [] if self._brake.engaged else [due.at_ms for due in self._due.values()]
         return min([self._look_at_ms, *waiting])
@@ -244,32 +268,41 @@ class AutoSync:
 
     def _next(self, now_ms: int) -> _Due | None:
         with self._lock:
-            if self._brake.engaged:
+            if self._brake.engaged or self._closed:
                 return None
             ready = sorted(due for due in self._due.values() if due.at_ms <= now_ms)
             return self._due.pop(ready[0].machine_id) if ready else None
 
     def _do(self, due: _Due) -> None:
         try:
-            report = self._acts.offline(due.machine_id) if due.away is None else self._acts.online(due.away)
+            own = due.machine_id == self._service.machine_id
+            report = self._acts.online(due.away) if own else self._acts.offline(due.machine_id)
         except (MachineNotOfflineError, MachineNotOnlineError):
             return  # it came back, or went, before its turn
         except HeartbeatKitError as error:
             self._failed(due, error)
             return
-        self.reports.append(report)
-        self._tell(report)
+        partial = report.deferred or report.outcome is SyncOutcome.NOTHING_PUBLISHED
+        if partial and due.tries < _LATER:
+            self._again(due)  # what is on its way now may be here later
+        if due.tries == 0 or report.outcome is SyncOutcome.APPLIED:
+            self.reports.append(report)
+            self._tell(report)
 
     def _failed(self, due: _Due, error: HeartbeatKitError) -> None:
         self.last_error = error
         _log.warning("auto-sync of %s: %s: %s", due.machine_id, error.code, error)
         if isinstance(error, _AGAIN):
-            wait_ms = min(self._settle_ms * 2**due.tries, _LONGEST_MS)
-            with self._lock:
-                at_ms = self._service.clock.now().mono_ms + wait_ms
-                self._due.setdefault(due.machine_id, due._replace(at_ms=at_ms, tries=due.tries + 1))
+            self._again(due)
         if due.tries == 0:
             self._tell(error)
+
+    def _again(self, due: _Due) -> None:
+        """Later, and later each time."""
+        wait_ms = min(self._settle_ms * 2 ** min(due.tries, 16), _LONGEST_MS)
+        with self._lock:
+            at_ms = self._service.clock.now().mono_ms + wait_ms
+            self._due.setdefault(due.machine_id, due._replace(at_ms=at_ms, tries=due.tries + 1))
 
     def _tell(self, what: SyncReport | HeartbeatKitError) -> None:
         if self._told is None:
@@ -287,14 +320,18 @@ class AutoSync:
             own = self._service.state().machines.get(self._service.machine_id)
             if own is not None and own.heartbeat is not None:
                 beat_ms, before_ms = own.heartbeat.last_heartbeat_ms, self._noted.last_beat_ms
-                if before_ms is not None and beat_ms - before_ms >= 2 * own.timeout_ms:
+                offline_ms = None if before_ms is None else before_ms + 2 * own.timeout_ms
+                if offline_ms is not None and beat_ms >= offline_ms:
                     with self._lock:
-                        self._plan(own.machine_id, 0, Away(before_ms, beat_ms - before_ms))
+                        self._returned(Away(offline_ms, beat_ms - offline_ms))
                 self._noted = self._noted._replace(last_beat_ms=beat_ms)
             if self._noted != noted:
                 self._note()
             if self._service.config.auto_sync_enabled and self._service.machine_id not in self._due:
                 self._acts.publish()
+                if self._acts.approved():
+                    with self._lock:
+                        self._plan(self._service.machine_id, 0, None)
         except HeartbeatKitError as error:
             self.last_error = error
             _log.info("auto-sync could not look or publish: %s: %s", error.code, error)

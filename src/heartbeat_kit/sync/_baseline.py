@@ -73,7 +73,7 @@ class Manifest:
 
 
 def read_sentinel(shared: Tree, expected: str | None) -> str:
-    """The UUID of the baseline that is there.
+    """The UUID of the baseline that is there; without one nothing else may be put into the shared folder.
 
     Args:
         shared: The shared folder.
@@ -85,9 +85,15 @@ def read_sentinel(shared: Tree, expected: str | None) -> str:
     try:
         text = shared.read(SENTINEL, limit=256).data.decode("ascii", "replace").strip()
     except OSError as error:
+        todo = "only where there never was a baseline, make one with adopt_baseline()"
+        if expected is not None:
+            todo = (
+                f"this machine is in step with the baseline {expected}; if that was given up on purpose, point "
+                "state_dir to a new place to begin anew"
+            )
         raise BaselineUnavailableError(
             f"the baseline's mark {SENTINEL} cannot be read in {shared.root} ({error.strerror or error}): mount the "
-            "shared folder; only where there never was a baseline, make one with adopt_baseline()"
+            f"shared folder; {todo}"
         ) from error
     if len(text) != 36 or not _UUID.issuperset(text):
         raise BaselineUnavailableError(f"{SENTINEL} in {shared.root} holds no UUID: {text[:40]!r}")

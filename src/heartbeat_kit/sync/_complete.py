@@ -7,7 +7,8 @@ again. Must not know how a plan came about.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import errno
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -27,6 +28,7 @@ from heartbeat_kit.sync._fence import Fence
 from heartbeat_kit.sync._journal import Journal, read_journal
 from heartbeat_kit.sync._model import File, Side, SyncMode
 from heartbeat_kit.sync._places import ARCHIVE, DECISIONS, JOURNAL, MANIFEST, OBJECTS, Places, receipt
+from heartbeat_kit.sync._published import note_synced
 from heartbeat_kit.sync._receipt import Receipt, receipt_for
 from heartbeat_kit.sync._steps import Foreign, Stepper
 from heartbeat_kit.sync._survey import read_decisions
@@ -35,6 +37,9 @@ from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
 __all__ = ["Completion", "Done"]
 
+_REFUSED: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL}
+)
 _STAND: Final = (DecisionState.PENDING, DecisionState.APPROVED, DecisionState.REJECTED)
 
 
@@ -92,10 +97,7 @@ class Completion:
         state.sync_file(JOURNAL)
         state.sync(parent_of(JOURNAL))
         self.local.put_all(self._needed(journal))
-        if self._overtaken(journal):
-            self._abandon(journal)
-            return None
-        return self.complete(journal, fence)
+        return self.complete(journal, fence, settled=self._settled(journal), again=True)
 
     def commit(self, journal: Journal) -> None:
         """The commit point: when this returns, the run will be finished, by whomever."""
@@ -106,23 +108,43 @@ class Completion:
         self._places.state.remove(JOURNAL)
         self._places.state.sync(parent_of(JOURNAL))
 
-    def complete(self, journal: Journal, fence: Fence) -> Done:
-        """Do what the journal says; errors are those of `recover`, and `SyncFencedError`."""
+    def complete(self, journal: Journal, fence: Fence, *, settled: Container[str] = (), again: bool = False) -> Done:
+        """Do what the journal says, but for the paths another run has settled since.
+
+        What cannot be written the second time, because of what it is and not of what goes on, is left to a person: one
+        such file must not keep all others from being synced for ever.
+
+        Raises:
+            SyncFencedError: Another run took over; the journal stays.
+            OSError: It is not finished yet; the journal stays.
+        """
         read_sentinel(self._places.shared, journal.baseline_id)
         stepper, foreign = Stepper(journal.id, self.local, fence.check), []
         for number, step in enumerate(journal.steps):
             tree, path = self._places.of(step.side, step.path)
-            left = stepper.perform(step, number, self.writer(tree), path)
+            if step.path in settled:
+                stepper.abandon(step, number, tree, path)
+                continue
+            try:
+                left = stepper.perform(step, number, self.writer(tree), path)
+            except OSError as error:
+                if not again or error.errno not in _REFUSED:
+                    raise
+                left = Foreign(step, None, 0, f"it cannot be written: {error.strerror}")
             if left is not None:
                 foreign.append(left)
         for tree in dict.fromkeys(self._places.of(step.side)[0] for step in journal.steps):
             stepper.settle(tree)
         lost = {each.step.path for each in foreign if each.step.side is not Side.CONFLICTS}
-        self._announce(journal, {each.step.path for each in foreign if each.step.side is Side.BASELINE}, fence)
+        kept = {each.step.path for each in foreign if each.step.side is Side.BASELINE}
+        self._announce(journal, {path for path in journal.announce if path in kept or path in settled}, fence)
         made = (*journal.decisions, *(self._found_foreign(journal, each) for each in foreign))
         self._decide(made, journal.closes)
         agreed = {path: file for path, file in journal.agreed.items() if path not in lost}
         archive = self._archive(journal, agreed) if journal.archives else read_archive(self._places.state)
+        note = note_synced(self._places.shared, journal.machine_id) if journal.archives else None
+        if note is not None:
+            self.writer(self._places.shared).put(*note)
         touched = {step.path for step in journal.steps}
         changes = attrs.evolve(
             journal.planned,
@@ -145,19 +167,12 @@ class Completion:
             if sha256 not in kept:
                 self.local.remove(sha256)
 
-    def _overtaken(self, journal: Journal) -> bool:
-        """Whether another observer did what we were cut off from: what came after it must not be undone by us."""
+    def _settled(self, journal: Journal) -> frozenset[str]:
+        """The paths another observer settled while we were cut off: what came after it must not be undone by us."""
         if journal.operation != SyncMode.OFFLINE or journal.transition_id is None:
-            return False
+            return frozenset()
         found = receipt_for(self._places.shared, journal.transition_id)
-        return found is not None and found.observer != self._observer
-
-    def _abandon(self, journal: Journal) -> None:
-        stepper = Stepper(journal.id, self.local, lambda: None)
-        for number, step in enumerate(journal.steps):
-            tree, path = self._places.of(step.side, step.path)
-            stepper.abandon(step, number, tree, path)
-        self._end(read_archive(self._places.state))
+        return frozenset(found.agreed) if found is not None and found.observer != self._observer else frozenset()
 
     def _needed(self, journal: Journal) -> list[tuple[str, bytes]]:
         found = {step.after.sha256: self.local.get(step.after.sha256) for step in journal.steps if step.after}

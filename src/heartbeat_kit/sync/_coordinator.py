@@ -19,7 +19,7 @@ from heartbeat_kit.errors import InvalidConfigurationError, MachineNotOfflineErr
 from heartbeat_kit.storage import Storage
 from heartbeat_kit.storage._locks import ProcessLock
 from heartbeat_kit.sync._auto import Acts, AutoSync, Away, Told
-from heartbeat_kit.sync._deciding import answer, find
+from heartbeat_kit.sync._deciding import answer, find, has_approved, listed
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionState
 from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._evidence import Witness
@@ -49,13 +49,11 @@ from heartbeat_kit.sync._setup import (
     write_note,
 )
 from heartbeat_kit.sync._snapshot import DEFAULT_VALIDATORS, Validator
-from heartbeat_kit.sync._survey import read_decisions
 from heartbeat_kit.sync._tasks import Tasks, failing
 
 __all__ = ["SyncCoordinator"]
 
-_PATIENCE_S: Final = 60.0
-"""How long to wait for another sync of this machine."""
+_PATIENCE_S: Final = 60.0  # how long to wait for another sync of this machine
 
 
 class SyncCoordinator:
@@ -128,6 +126,9 @@ class SyncCoordinator:
         self._folders = folders(workspace, shared, state_dir, backups, self._machine_id)
         self._witness = Witness(self._service)
         self._tasks = Tasks(self._machine_id, self._witness, self._now_ms, self._is_done)
+
+    def __repr__(self) -> str:
+        return f"<SyncCoordinator of {self._machine_id}: {self._folders[0]} in step with {self._folders[1]}>"
 
     @property
     def machine_id(self) -> str:
@@ -270,7 +271,7 @@ class SyncCoordinator:
             NotExecutorError: It holds files of another machine; nothing was changed.
             SyncError: By its code.
         """
-        name = backup_name(backup)
+        name = backup_name(backup, self._places.backups.root)
         with self._engine.sessions.open() as session:
             return restore(self._places, name, session, observer=self._machine_id, now_ms=self._now_ms(), force=force)
 
@@ -280,7 +281,7 @@ class SyncCoordinator:
         Raises:
             DamagedBackupError: One bit of it is not as it was written.
         """
-        return try_backup(self._places, backup_name(backup))
+        return try_backup(self._places, backup_name(backup, self._places.backups.root))
 
     def prune(
         self, *, keep_last: int = 10, keep_within: timedelta = timedelta(days=30), max_bytes: int | None = None
@@ -301,9 +302,7 @@ class SyncCoordinator:
 
     def decisions(self, *, all_states: bool = False) -> tuple[Decision, ...]:
         """What waits for a person, by path; with `all_states` what was answered too."""
-        known, _ = read_decisions(self._places.shared)
-        wanted = [each for each in known.values() if all_states or each.is_open]
-        return tuple(sorted(wanted, key=lambda each: (each.path, each.machine_id, each.id)))
+        return listed(self._places, all_states=all_states)
 
     def approve(self, decision_id: str, *, action: DecisionAction | str | None = None) -> Decision:
         """Say yes to a decision. It is carried out now if it can be from here, else by the next sync of its machine.
@@ -349,7 +348,7 @@ class SyncCoordinator:
         return AutoSync(self._service if service is None else service, self._acts(), on_report)
 
     def _acts(self) -> Acts:
-        def online(away: Away) -> SyncReport:
+        def online(away: Away | None) -> SyncReport:
             with failing(SyncMode.ONLINE, self._machine_id):
                 return self._engine.run(self._tasks.online(create_backup=True, away=away))
 
@@ -357,6 +356,7 @@ class SyncCoordinator:
             offline=self.sync_on_offline,
             online=online,
             publish=self.publish,
+            approved=lambda: has_approved(self._places, self._machine_id),
             transition=lambda machine_id: self._witness.offline(machine_id).transition_id,
             online_machines=self._witness.online_machines,
             read_note=lambda: read_note(self._places.state),

@@ -14,7 +14,20 @@ from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind,
 from heartbeat_kit.sync._places import DECISIONS, Places
 from heartbeat_kit.sync._survey import read_decisions
 
-__all__ = ["answer", "find"]
+__all__ = ["answer", "find", "has_approved", "listed"]
+
+
+def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
+    """The open decisions, or all, by path."""
+    known, _ = read_decisions(places.shared)
+    wanted = [each for each in known.values() if all_states or each.is_open]
+    return tuple(sorted(wanted, key=lambda each: (each.path, each.machine_id, each.id)))
+
+
+def has_approved(places: Places, machine_id: str) -> bool:
+    """Whether something approved for a machine waits to be carried out."""
+    approved = DecisionState.APPROVED
+    return any(each.machine_id == machine_id and each.state is approved for each in listed(places, all_states=False))
 
 
 def find(places: Places, decision_id: str) -> Decision:

@@ -12,7 +12,9 @@ from typing import Final, NamedTuple
 
 import attrs
 
+from heartbeat_kit._events import event_id
 from heartbeat_kit.errors import DamagedBackupError, StalePlanError
+from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._execute import Executor, Order, Void
 from heartbeat_kit.sync._fence import Fence
@@ -177,11 +179,13 @@ class Engine:
         with file_errors():
             survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
             order = task.order(survey)
-            if (done := self._done_before(order)) is not None:
-                return self._repeated(done)
+            done = self._done_before(order)
+            plan, merged = self._plan(survey, task)
+            idle = Executor(self.places, self._completion(), merged).is_idle
+            if done is not None and (not done.deferred or idle(survey, plan, order)):
+                return attrs.evolve(self._repeated(done), changes=SyncChanges(), planned=done.changes)
             if survey.problem:
                 return self._nothing(survey, order)
-            plan = self._plan(survey, task).plan
         _refuse(plan, task)
         return attrs.evolve(
             self._report(survey, plan, order, SyncOutcome.DRY_RUN),
@@ -193,7 +197,8 @@ class Engine:
         survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
         order = task.order(survey)
         recovered = session.recovered is not None
-        if (done := self._done_before(order)) is not None:
+        done = self._done_before(order)
+        if done is not None and not done.deferred:
             return attrs.evolve(self._repeated(done), recovered=recovered)
         if survey.problem:
             return attrs.evolve(self._nothing(survey, order), recovered=recovered)
@@ -202,6 +207,11 @@ class Engine:
         if task.plan_id is not None and planned.plan.id != task.plan_id:  # made without writing to the machine, perhaps
             planned = self._plan(survey, task._replace(sync_from_baseline=False))
         plan = planned.plan
+        executor = Executor(self.places, session.completion, planned.merged)
+        if done is not None:  # what was unknown then may be known now: that much of it is not done yet
+            if executor.is_idle(survey, plan, order):
+                return attrs.evolve(self._repeated(done), recovered=recovered)
+            order = attrs.evolve(order, transition_id=event_id(done.transition_id, "deferred", done.plan_id))
         if task.plan_id is not None and plan.id != task.plan_id:
             raise StalePlanError(
                 f"the plan {task.plan_id[:8]} is not what would be done now ({plan.id[:8]}): files, baseline, policy "
@@ -210,7 +220,6 @@ class Engine:
             )
         _refuse(plan, task)
         try:
-            executor = Executor(self.places, session.completion, planned.merged)
             done_now = executor.execute(survey, plan, order, session.fence, whole=task.only is None)
         except Void as void:
             return attrs.evolve(self._report(survey, plan, order, SyncOutcome.VOID), note=str(void))
@@ -231,7 +240,13 @@ class Engine:
         return f"{self.places.backups.root}/{backup}"
 
     def _done_before(self, order: Order) -> Receipt | None:
-        return None if order.transition_id is None else receipt_for(self.places.shared, order.transition_id)
+        """The last receipt for a transition: one that left something deferred may have been followed by another."""
+        found, transition_id = None, order.transition_id
+        while transition_id is not None and (after := receipt_for(self.places.shared, transition_id)) is not None:
+            found, transition_id = after, event_id(after.transition_id, "deferred", after.plan_id)
+            if not after.deferred:
+                break
+        return found
 
     def _repeated(self, receipt: Receipt) -> SyncReport:
         return SyncReport(

@@ -82,8 +82,8 @@ class Witness:
         machine = state.machines.get(machine_id)
         if machine is None or machine.status is not MachineStatus.ONLINE:
             raise MachineNotOnlineError(
-                f"{machine_id} is {_said(state, machine)}: its online sync is for when it is online; nothing was "
-                "changed",
+                f"{machine_id} is {_said(state, machine)}: its online sync is for when it is online: register() or "
+                "start() its service; nothing was changed",
                 machine_id=machine_id,
             )
 

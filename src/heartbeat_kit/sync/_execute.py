@@ -68,6 +68,10 @@ class Executor:
         self._completion = completion
         self._merged = merged
 
+    def is_idle(self, survey: Survey, plan: SyncPlan, order: Order) -> bool:
+        """Whether carrying out a plan would change nothing and note nothing."""
+        return self._without_kept(journal_of(survey, plan, order)).is_idle
+
     def execute(self, survey: Survey, plan: SyncPlan, order: Order, fence: Fence, *, whole: bool = True) -> Done:
         """Do what a plan says; one that is not whole says nothing about the paths it leaves out.
 
@@ -253,7 +257,7 @@ def journal_of(survey: Survey, plan: SyncPlan, order: Order, *, whole: bool = Tr
         agreed=agreed,
         archives=survey.mode is SyncMode.ONLINE,
         announce=announce,
-        taken=survey.taken,
+        taken=survey.taken if survey.mode is SyncMode.ONLINE else (),
         decisions=plan.decisions,
         closes=closes,
         planned=attrs.evolve(plan.planned, offline_duration=order.offline_ms),

@@ -72,7 +72,7 @@ _ENTRY_OF: Final[dict[Side, Callable[[Row], Entry]]] = {
     Side.MACHINE: attrgetter("machine"),
     Side.BASELINE: attrgetter("baseline"),
 }
-_MEANT: Final = "see that the folder is whole and the right one; if it is meant, pass guards=Guards.off() once"
+_MEANT: Final = "see that the folder is whole and the right one; if it is meant, apply(plan(guards=Guards.off()))"
 
 
 @attrs.frozen

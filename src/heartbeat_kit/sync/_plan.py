@@ -331,7 +331,10 @@ def _rows(actions: tuple[Action, ...]) -> list[tuple[str, ...]]:
 
 def printable(text: str) -> str:
     """A name that may be no Unicode, as text that can be printed and stored."""
-    return text.encode(errors="backslashreplace").decode()
+    if text.isprintable():
+        return text
+    escaped = text.encode(errors="backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
 
 
 def _file(entry: Entry) -> File | None:

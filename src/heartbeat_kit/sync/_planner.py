@@ -176,7 +176,8 @@ def _refusals(
 ) -> tuple[Refusal, ...]:
     counted, spared = [], 0
     for path, each in actions.items():
-        if each.act not in _SPARED and (each.decision is None or each.is_new):
+        waits = each.act is Act.PENDING and each.kept is None  # nothing is done about it now
+        if not waits and each.act not in _SPARED and (each.decision is None or each.is_new):
             counted.append(rows[path])
         elif type(each.base) is File:
             spared += 1

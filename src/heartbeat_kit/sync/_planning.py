@@ -17,7 +17,7 @@ from heartbeat_kit.sync._plan import SyncPlan
 from heartbeat_kit.sync._planner import make_plan
 from heartbeat_kit.sync._policy import ConflictPolicy
 from heartbeat_kit.sync._selection import compile_glob
-from heartbeat_kit.sync._snapshot import Validator
+from heartbeat_kit.sync._snapshot import Validator, doubt_of
 from heartbeat_kit.sync._survey import Survey
 from heartbeat_kit.sync._tree import Tree
 from heartbeat_kit.sync._writer import Objects, Writer
@@ -88,7 +88,7 @@ class Planning:
         if ancestor is None or ours is None or theirs is None:
             return None
         data = merge(path, ancestor, ours, theirs)
-        if data is None or any(compile_glob(glob)(path) and check(data) for glob, check in self._validators):
+        if data is None or any(compile_glob(glob)(path) and doubt_of(check, data) for glob, check in self._validators):
             return None
         return data
 

@@ -19,9 +19,10 @@ from heartbeat_kit.sync._places import published
 from heartbeat_kit.sync._sealed import Damaged, entries_from, entries_to, seal, unseal
 from heartbeat_kit.sync._tree import Tree
 
-__all__ = ["Publication", "as_snapshot", "read_publication"]
+__all__ = ["Publication", "as_snapshot", "is_spent", "note_synced", "read_publication"]
 
 _KIND: Final = "heartbeat_kit.publication"
+_SYNCED: Final = "heartbeat_kit.synced"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -110,6 +111,32 @@ def read_publication(shared: Tree, machine_id: str, baseline_id: str) -> tuple[P
         taken=tuple(taken),
     )
     return publication, found.sha256
+
+
+def note_synced(shared: Tree, machine_id: str) -> tuple[str, bytes] | None:
+    """Where and what a machine notes when it synced: what it had published by then says nothing new any more.
+
+    Returns:
+        A path and a document; ``None`` if it never published.
+
+    Raises:
+        OSError: The publication cannot be read.
+    """
+    folder = published(machine_id)
+    try:
+        digest = shared.read(f"{folder}/manifest.json", keep=False).sha256
+    except FileNotFoundError:
+        return None
+    return f"{folder}/synced.json", seal(_SYNCED, {"machineId": machine_id, "publication": digest})
+
+
+def is_spent(shared: Tree, machine_id: str, digest: str) -> bool:
+    """Whether the machine synced since it published this, so that the baseline has it all, and perhaps newer work."""
+    try:
+        noted = unseal(_SYNCED, shared.read(f"{published(machine_id)}/synced.json").data)
+    except (OSError, Damaged):
+        return False
+    return noted.get("publication") == digest
 
 
 def as_snapshot(

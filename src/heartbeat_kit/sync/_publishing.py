@@ -58,11 +58,11 @@ def publish(
         elif isinstance(entry, Unknown | Unsupported):
             unknown[path] = entry.why
     objects = Objects(completion.writer(shared), f"{folder}/objects")
-    here = set(objects.names())
+    here = objects.sizes()
 
     def contents() -> Iterator[tuple[str, bytes]]:
         for path, file in sorted(entries.items()):
-            if file.sha256 in here:
+            if here.get(file.sha256) == file.size:
                 continue
             data = _read(places, path, file)
             if data is None:
@@ -70,7 +70,7 @@ def publish(
                 unknown[path] = "it changed while it was published"
             else:
                 yield file.sha256, data
-        for sha256 in sorted(ancestors - here):
+        for sha256 in sorted(ancestors - here.keys()):
             data = completion.local.get(sha256)
             if data is not None:
                 yield sha256, data
@@ -92,7 +92,7 @@ def publish(
         return before
     completion.writer(shared).put(f"{folder}/manifest.json", publication.to_bytes())
     needed = {file.sha256 for file in entries.values()} | ancestors
-    for sha256 in here - needed:
+    for sha256 in here.keys() - needed:
         objects.remove(sha256)
     return publication
 

@@ -5,7 +5,7 @@ Owns the report, its looks and its wire shape. Must not know how a sync is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -41,11 +41,12 @@ class SyncOutcome(StrEnum):
     """Every file of a backup is as it was."""
 
 
+_SHOWN: Final = 5
 _SAID: Final = {
     SyncOutcome.APPLIED: "{mode} sync of {id} done",
     SyncOutcome.ALREADY_DONE: "{mode} sync of {id} was done before",
     SyncOutcome.DRY_RUN: "{mode} sync of {id} was only planned",
-    SyncOutcome.NOT_EXECUTOR: "{mode} sync of {id} is for {id} itself to do (NOT_EXECUTOR)",
+    SyncOutcome.NOT_EXECUTOR: "{mode} sync of {id} is for {who} to do (NOT_EXECUTOR)",
     SyncOutcome.NOTHING_PUBLISHED: "{mode} sync of {id} found nothing published that could be preserved",
     SyncOutcome.ROLLED_BACK: "{mode} sync of {id} was rolled back",
     SyncOutcome.VOID: "{mode} sync of {id} was not done, for {id} is back",
@@ -110,7 +111,11 @@ class SyncReport:
     @property
     def message(self) -> str:
         """One sentence."""
-        said = _SAID[self.outcome].format(mode=str(self.mode).capitalize(), id=self.machine_id)
+        said = _SAID[self.outcome].format(
+            mode=str(self.mode).capitalize(),
+            id=self.machine_id,
+            who="another machine" if self.mode is SyncMode.OFFLINE else f"{self.machine_id} itself",
+        )
         return f"{said}; {self.note}" if self.note else said
 
     def __repr__(self) -> str:
@@ -161,12 +166,19 @@ class SyncReport:
         rows: list[tuple[str, ...]] = [
             ("files synced", str(counts.files_synced), "planned" if self.planned is not None else ""),
             ("conflicts resolved", str(counts.conflicts_resolved), ""),
-            ("decisions created", str(counts.decisions_created), ", ".join(each.path for each in self.decisions[:5])),
-            ("pending", str(len(self.pending)), ", ".join(self.pending[:5])),
-            ("deferred", str(len(self.deferred)), ", ".join(f"{p}: {why}" for p, why in [*self.deferred.items()][:5])),
+            ("decisions created", str(counts.decisions_created), _some(each.path for each in self.decisions)),
+            ("pending", str(len(self.pending)), _some(self.pending)),
+            ("deferred", str(len(self.deferred)), _some(f"{path} ({why})" for path, why in self.deferred.items())),
+            ("rejected", str(len(self.rejected)), _some(f"{path} ({why})" for path, why in self.rejected.items())),
             ("backup", "verified" if self.backup_created else "none", self.backup_path or ""),
         ]
         return ("what", "how many", "which"), rows
+
+
+def _some(texts: Iterable[str]) -> str:
+    found = list(texts)
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return "; ".join(found[:_SHOWN]) + more
 
 
 def not_executor(machine_id: str, mode: SyncMode, now_ms: int) -> SyncReport:

@@ -100,15 +100,19 @@ def restore(places: Places, name: str, session: Session, *, observer: str, now_m
     _, digest = read_manifest(places.shared, baseline_id)
     steps = _steps(places, backup, force=force)
     own = backup.machine_id == observer
+    if not steps:
+        return _undone(backup.machine_id, now_ms, own=own)
     base, taken = _base(places, backup.machine_id, archive)
     plan_id = event_id("restore", name, now_ms)
+    touched = {step.path for step in steps}  # what else both agreed on since stays as it is
+    agreed = {path: file for path, file in backup.agreed.items() if path in touched}
     reverse = attrs.evolve(
         backup,
         operation="restore",
         taken_at_ms=now_ms,
         plan_id=plan_id,
         files=tuple(_kept(step) for step in steps),
-        agreed={path: base.get(path) for path in backup.agreed},
+        agreed={path: base.get(path) for path in agreed},
         manifest=digest,
         inline={},
     )
@@ -132,7 +136,7 @@ def restore(places: Places, name: str, session: Session, *, observer: str, now_m
         transition_id=None if own else plan_id,  # of another machine: a receipt tells it what it agreed on before
         synced_at_ms=now_ms,
         steps=steps,
-        agreed={**base, **backup.agreed} if own else backup.agreed,
+        agreed={**base, **agreed} if own else agreed,
         archives=own,
         taken=taken if own else (),
         announce={step.path: step.after for step in steps if step.side is Side.BASELINE},
@@ -144,16 +148,14 @@ def restore(places: Places, name: str, session: Session, *, observer: str, now_m
     completion.commit(journal)
     done = completion.complete(journal, session.fence)
     _prove(places, steps, done)
-    return SyncReport(
-        machine_id=backup.machine_id,
-        mode=SyncMode.ONLINE if own else SyncMode.OFFLINE,
-        outcome=SyncOutcome.ROLLED_BACK,
-        synced_at=now_ms,
-        changes=done.changes,
-        backup_created=True,
-        backup_path=f"{places.backups.root}/{made}",
-        plan_id=plan_id,
-    )
+    report = _undone(backup.machine_id, now_ms, own=own)
+    path = f"{places.backups.root}/{made}"
+    return attrs.evolve(report, changes=done.changes, backup_created=True, backup_path=path, plan_id=plan_id)
+
+
+def _undone(machine_id: str, now_ms: int, *, own: bool) -> SyncReport:
+    mode = SyncMode.ONLINE if own else SyncMode.OFFLINE
+    return SyncReport(machine_id=machine_id, mode=mode, outcome=SyncOutcome.ROLLED_BACK, synced_at=now_ms)
 
 
 def _base(places: Places, machine_id: str, archive: Archive | None) -> tuple[dict[str, File], tuple[str, ...]]:
@@ -161,7 +163,7 @@ def _base(places: Places, machine_id: str, archive: Archive | None) -> tuple[dic
     known = archive.taken if archive else ()
     fresh = [each for each in receipts_of(places.shared, machine_id) if each.transition_id not in known]
     base = dict(archive.entries) if archive else {}
-    for receipt in fresh:
+    for receipt in fresh if archive else ():  # without an archive there is no base, and no receipt makes one
         overlay(base, receipt)
     return base, tuple(each.transition_id for each in fresh)
 

@@ -73,8 +73,8 @@ def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: i
     goes: list[_Found] = []
     for each in found:
         place = seen.get(each.backup.machine_id, 0)
-        if place == 0 and not _verifies(places, each.name):
-            pass  # the newest that can be restored is the one that counts
+        if place == 0 and not (each.backup.files and _verifies(places, each.name)):
+            pass  # the newest that can restore something is the one that counts
         else:
             seen[each.backup.machine_id] = place + 1
         held = each.name in pinned or place == 0 or any(kept.path in open_paths for kept in each.backup.files)
@@ -96,7 +96,9 @@ def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: i
     if goes:
         places.backups.sync("")
     named = {sha for each in stays for sha in each.backup.contents}
-    contents = _forget(Objects(Writer(places.backups), OBJECTS), named) if goes else 0
+    known = {each.name for each in found}  # what one that cannot be read keeps beside it is not known
+    whole = all(name in known for name, _ in _documents(places))
+    contents = _forget(Objects(Writer(places.backups), OBJECTS), named) if goes and whole else 0
     receipts = 0 if oldest_ms is None else _forget_receipts(places, oldest_ms)
     return Pruned(
         tuple(each.name for each in goes), contents + _unpin(places), receipts, _sweep_temporaries(places, now_ns)
@@ -105,12 +107,16 @@ def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: i
 
 def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
     """Remove displaced files that waited long enough; returns those that were edited after all, which stay."""
-    edited = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name, stat in tree.list(TRASH):
-            path = f"{TRASH}/{name}"
-            if stat.kind is not Kind.FILE or name.startswith("edited-") or now_ns - stat.ctime_ns < _WAIT_NS:
-                continue
+    edited: list[str] = []
+    try:
+        waiting = tree.list(TRASH)
+    except OSError:
+        return edited  # there is none, or it is somebody else's
+    for name, stat in waiting:
+        path = f"{TRASH}/{name}"
+        if stat.kind is not Kind.FILE or name.startswith("edited-") or now_ns - stat.ctime_ns < _WAIT_NS:
+            continue
+        with contextlib.suppress(OSError):  # of another user, perhaps: no run fails for what waits in the trash
             if tree.read(path, keep=False).sha256 == name.partition("-")[0]:
                 tree.remove(path)
             else:
@@ -181,13 +187,23 @@ def _forget(objects: Objects, named: Iterable[str]) -> int:
     return len(gone)
 
 
+def _documents(places: Places) -> list[tuple[str, int]]:
+    try:
+        listed = places.backups.list("")
+    except FileNotFoundError:
+        return []
+    return [
+        (name, stat.size)
+        for name, stat in listed
+        if stat.kind is Kind.FILE and name.endswith(".json") and not name.startswith(OUR_PREFIX)
+    ]
+
+
 def _backups(places: Places) -> list[_Found]:
     found = []
-    with contextlib.suppress(FileNotFoundError):
-        for name, stat in places.backups.list(""):
-            if stat.kind is Kind.FILE and name.endswith(".json") and not name.startswith(OUR_PREFIX):
-                with contextlib.suppress(DamagedBackupError):
-                    found.append(_Found(name, stat.size, read_backup(places.backups, name)))
+    for name, size in _documents(places):
+        with contextlib.suppress(DamagedBackupError):
+            found.append(_Found(name, size, read_backup(places.backups, name)))
     return found
 
 

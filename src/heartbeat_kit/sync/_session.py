@@ -10,11 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from heartbeat_kit.errors import RecoveryPendingError, StorageUnavailableError, SyncBusyError, SyncFileError
+from heartbeat_kit.errors import (
+    BaselineUnavailableError,
+    DamagedSyncStateError,
+    RecoveryPendingError,
+    StorageUnavailableError,
+    SyncBusyError,
+    SyncFileError,
+)
+from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._baseline import read_sentinel
 from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._fence import Fence
-from heartbeat_kit.sync._places import JOURNAL, Places
+from heartbeat_kit.sync._places import JOURNAL, MANIFEST, Places
 
 __all__ = ["Lock", "Session", "Sessions", "file_errors"]
 
@@ -82,8 +90,7 @@ class Sessions:
             DamagedSyncStateError: The journal cannot be understood.
         """
         with self.local(), file_errors():
-            if not founding:
-                read_sentinel(self._places.shared, None)
+            self._require_baseline(founding=founding)
             fence = self._make_fence()
             fence.enter()
             try:
@@ -94,6 +101,19 @@ class Sessions:
                 raise
             finally:
                 fence.leave()
+
+    def _require_baseline(self, *, founding: bool) -> None:
+        """Nothing is put into a folder that may be the empty place of a share that is not mounted."""
+        shared = self._places.shared
+        if shared.stat("") is None:
+            raise BaselineUnavailableError(f"the shared folder {shared.root} is not there: mount it, or make it")
+        try:
+            archive = read_archive(self._places.state)
+        except DamagedSyncStateError:
+            archive = None  # whoever needs it says so
+        known = archive.baseline_id if archive else None
+        if not founding or (known is not None and shared.stat(MANIFEST) is None):
+            read_sentinel(shared, known)
 
     @contextlib.contextmanager
     def local(self) -> Iterator[None]:

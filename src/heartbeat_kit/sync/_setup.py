@@ -10,7 +10,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import platformdirs
 
@@ -39,6 +39,7 @@ __all__ = [
     "write_note",
 ]
 
+_OURS: Final = ("baseline", "decisions", "epochs", "objects", "published", "transitions")
 Folders = tuple[Path, Path, Path, Path | None]
 """Workspace, shared folder, local state, backups."""
 
@@ -59,7 +60,7 @@ def folders(workspace: Any, shared: Any, state_dir: Any, backups: Any, machine_i
         ("shared", share, [("workspace", work)]),
         ("workspace", work, [("shared", share)]),
         ("state_dir", state, [("workspace", work), ("shared", share)]),
-        ("backups", kept, [("workspace", work), ("shared/baseline", share / "baseline")]),
+        ("backups", kept, [("workspace", work), *((f"shared/{name}", share / name) for name in _OURS)]),
     ]:
         for other, parent in others:
             if folder is not None and (folder == parent or parent in folder.parents):
@@ -67,6 +68,8 @@ def folders(workspace: Any, shared: Any, state_dir: Any, backups: Any, machine_i
                     f"{name} ({folder}) lies in {other} ({parent}), so it would be synced itself: give it a place of "
                     "its own"
                 )
+    if kept == share:
+        raise InvalidConfigurationError(f"backups is the shared folder itself ({share}): give it a folder of its own")
     return work, share, state, kept
 
 
@@ -117,7 +120,7 @@ def require_action(action: DecisionAction | str) -> DecisionAction:
         ) from error
 
 
-def backup_name(backup: str | os.PathLike[str]) -> str:
+def backup_name(backup: str | os.PathLike[str], folder: str) -> str:
     """The name of a backup in the folder of backups, from its path or its name.
 
     Raises:
@@ -127,6 +130,10 @@ def backup_name(backup: str | os.PathLike[str]) -> str:
     name = os.path.basename(text) if isinstance(text, str) else ""
     if path_problem(name) is not None:
         raise InvalidConfigurationError(f"{backup!r:.80} is no backup: give the path or the name of one")
+    if os.path.dirname(text) and os.path.realpath(os.path.dirname(text)) != os.path.realpath(folder):
+        raise InvalidConfigurationError(
+            f"{backup!r:.200} is not in the folder of the backups ({folder}): copy it there"
+        )
     return name
 
 

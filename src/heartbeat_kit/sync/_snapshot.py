@@ -93,6 +93,14 @@ class Reading:
     remembered: dict[str, Remembered]
 
 
+def doubt_of(check: Callable[[bytes], str | None], data: bytes) -> str | None:
+    """What a validator says; one that raises does not believe the content either."""
+    try:
+        return check(data)
+    except Exception as error:  # noqa: BLE001 - it is not ours
+        return f"its validator raised {type(error).__name__}: {error}"
+
+
 class _Directory(Protocol):
     def list(self) -> list[tuple[str, Stat]]: ...
 
@@ -252,7 +260,7 @@ class _Walk:
         except OSError as error:
             return self._too_large(None) if error.errno == errno.EFBIG else Unknown(_why(error))
         stat = content.stat
-        doubt = next((doubt for check in checks if (doubt := check(content.data))), "") if checks else ""
+        doubt = next((doubt for check in checks if (doubt := doubt_of(check, content.data))), "") if checks else ""
         file = File(sha256=content.sha256, size=stat.size, mode=stat.mode & 0o777, doubt=doubt)
         settled_ns = self._now_ns - _SETTLED_NS
         if stat.ctime_ns <= settled_ns and stat.mtime_ns <= settled_ns:

@@ -18,7 +18,7 @@ from heartbeat_kit.sync._baseline import Manifest, announced, read_manifest, rea
 from heartbeat_kit.sync._decision import Decision, from_json
 from heartbeat_kit.sync._model import ABSENT, File, Side, Snapshot, SyncMode, Unsupported
 from heartbeat_kit.sync._places import BASELINE_FILES, DECISIONS, Places, published
-from heartbeat_kit.sync._published import as_snapshot, read_publication
+from heartbeat_kit.sync._published import as_snapshot, is_spent, read_publication
 from heartbeat_kit.sync._receipt import Receipt, receipts_of
 from heartbeat_kit.sync._sealed import Damaged
 from heartbeat_kit.sync._selection import Selection
@@ -151,7 +151,7 @@ class Surveyor:
         else:
             machine, agreed, known, digest, problem = self._published(machine_id, baseline_id, actual)
         has_base = mode is SyncMode.OFFLINE or archive is not None
-        base, _, fresh = self._agreed(agreed, known, receipts if has_base else ())
+        base, _, fresh = self._agreed(agreed if has_base else None, known, receipts)
         if mode is SyncMode.ONLINE:
             machine = _with_folders(machine, {*base, *actual.entries}, *self._places.of(Side.MACHINE))
         actual = _with_folders(actual, {*base, *machine.entries}, *self._places.of(Side.BASELINE))
@@ -189,16 +189,18 @@ class Surveyor:
         """
         archive = read_archive(self._places.state)
         baseline_id = read_sentinel(self._places.shared, archive.baseline_id if archive else None)
-        receipts = receipts_of(self._places.shared, machine_id) if archive else ()
-        agreed = self._agreed(archive.entries if archive else {}, archive.taken if archive else (), receipts)
+        receipts = receipts_of(self._places.shared, machine_id)
+        agreed = self._agreed(archive.entries if archive else None, archive.taken if archive else (), receipts)
         return baseline_id, agreed, self.workspace(now_ns)
 
-    def _agreed(self, agreed: Mapping[str, File], known: tuple[str, ...], receipts: Iterable[Receipt]) -> Agreed:
-        # Without an archive there is no base, and a receipt must not make one: nothing is deleted for the lack of it.
+    def _agreed(self, agreed: Mapping[str, File] | None, known: tuple[str, ...], receipts: Iterable[Receipt]) -> Agreed:
         fresh = [each for each in receipts if each.transition_id not in known]
-        base = dict(agreed)
-        for receipt in fresh:
-            overlay(base, receipt)
+        base = dict(agreed or {})
+        if agreed is not None:
+            for receipt in fresh:
+                overlay(base, receipt)
+        # Without an archive there is no base, and no receipt makes one, now or later: it speaks of a time of which
+        # nothing else is known, and nothing is deleted for the lack of an archive.
         # A path that the walk would pass over looks absent on both sides, so it must not be in the base.
         base = {path: file for path, file in base.items() if takes_part(path, self._selection)}
         return Agreed(base, known, tuple(each.transition_id for each in fresh))
@@ -218,6 +220,10 @@ class Surveyor:
         if found is None:
             return nothing(f"{machine_id} never published its files, so there is nothing to preserve")
         publication, digest = found
+        if is_spent(shared, machine_id, digest):
+            return nothing(
+                f"{machine_id} synced after it last published: the baseline has all that, and perhaps newer work"
+            )
         contents = Objects(Writer(shared), f"{published(machine_id)}/objects")
 
         def is_here(path: str, file: File) -> bool:

@@ -19,6 +19,7 @@ from heartbeat_kit.errors import (
     SyncFileError,
 )
 from heartbeat_kit.sync._auto import Away
+from heartbeat_kit.sync._decision import DecisionState
 from heartbeat_kit.sync._engine import Task
 from heartbeat_kit.sync._evidence import Witness
 from heartbeat_kit.sync._execute import Order
@@ -127,14 +128,16 @@ class Tasks:
         """The id of this machine's last return, and how long it had been away.
 
         It is the machine's own affair, so it is made of what the machine can know: its life, the last return that was
-        announced here, and the last time others preserved its files.
+        announced here, the last time others preserved its files, and what was approved.
         """
         name, told = self._machine_id, self._witness.last_return(self._machine_id)
         preserved = next((each for each in reversed(survey.receipts) if each.operation == "offline"), None)
-        evidence = (
+        evidence: tuple[str | int, ...] = (
             self._witness.life(name),
             told.id if told is not None else "",
             preserved.transition_id if preserved is not None else "",
+            # What a person approved since is carried out by the next sync, also of the same return.
+            *sorted(key for key, each in survey.decisions.items() if each.state is DecisionState.APPROVED),
         )
         if told is not None:
             return event_id(name, "online sync", *evidence), told.offline_duration_ms

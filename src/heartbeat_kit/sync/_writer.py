@@ -148,10 +148,14 @@ class Objects:
 
     def names(self) -> list[str]:
         """The hashes of what is kept."""
+        return list(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """The same, with the size of each; one that is not as large as it should be was cut off."""
         try:
-            return [name for name, _ in self._tree.list(self._directory) if len(name) == 64]
+            return {name: stat.size for name, stat in self._tree.list(self._directory) if len(name) == 64}
         except FileNotFoundError:
-            return []
+            return {}
 
     def remove(self, sha256: str) -> None:
         """Forget a content."""

@@ -80,7 +80,7 @@ def test_a_machine_that_dies_is_preserved_once_and_brought_up_to_date_when_it_re
     world.start("m1")
     world.clock.advance(120)
     assert world.reports("m1") == [("online", "m1", SyncOutcome.APPLIED)]
-    assert world.told["m1"][0].changes.offline_duration >= timedelta(minutes=6)
+    assert world.told["m1"][0].changes.offline_duration < timedelta(minutes=3)
     assert (world.home / "m1" / "motd").read_text() == "hello"
 
 
@@ -168,6 +168,43 @@ def test_a_machine_that_returns_before_its_turn_is_left_alone(world):
     world.clock.advance(300)
     assert auto._due == {}
     assert all(report[2] is not SyncOutcome.APPLIED for report in world.reports("m2") + world.reports("m3"))
+
+
+@pytest.mark.parametrize("first", ["attach", "start"])
+def test_one_return_is_one_sync_whichever_tells_of_it(world, first):
+    """The event of the return and the machine's own heartbeats tell of the same time away."""
+    world.start("m1", "m2")
+    world.clock.advance(60)
+    world.crash("m1")
+    world.clock.advance(600)
+    service = HeartbeatService(world.storage, world.config, clock=world.clock, machine_id="m1", host="elsewhere")
+    coordinator, told = world.coordinator("m1", service), []
+    steps = {"attach": lambda: coordinator.attach(on_report=told.append), "start": service.start}
+    made = [steps.pop(first)(), *[step() for step in steps.values()]]
+    auto = next(each for each in made if hasattr(each, "paused"))
+    world.clock.advance(900)
+    auto.close()
+    service.stop()
+    assert [(report.mode, report.outcome) for report in told] == [("online", "applied")]
+
+
+def test_what_was_approved_for_a_machine_it_carries_out_by_itself(world):
+    world.start("m1", "m2")
+    files = world.home / "share" / "baseline" / "files"
+    (world.home / "m1" / "app.conf").write_text("one")
+    first, second = (world.coordinator(name, world.services[name]) for name in ("m1", "m2"))
+    first.apply(first.plan())
+    (world.home / "m1" / "app.conf").write_text("two")
+    (files / "app.conf").write_text("three")
+    second.adopt_baseline()
+    first.apply(first.plan())
+    [decision] = second.decisions()
+    assert second.approve(decision.id, action="keep_target").state == "approved"
+    world.clock.advance(90)
+    assert (world.home / "m1" / "app.conf").read_text() == "three"
+    assert second.decisions() == ()
+    world.clock.advance(300)
+    assert len(world.told["m1"]) == 1
 
 
 def test_a_listener_that_raises_ends_nothing(world, caplog):

@@ -1,0 +1,168 @@
+"""Found by trying to break it: each was a loss, a lie or a standstill once."""
+
+import hashlib
+import os
+
+import pytest
+from sync_world import World, pair
+
+from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.sync import SyncOutcome
+
+
+@pytest.fixture(autouse=True)
+def _in_memory(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_receipts_of_a_time_before_the_archive_was_lost_never_make_a_base(world):
+    """Not in the first run after it, and not in the second, in which the old receipts are known."""
+    first, second = pair(world, {"q": "old", **{f"k{n}": "" for n in range(4)}})
+    first.write("q", "edit")
+    first.sync.publish()
+    world.goes(first, second)
+    second.sync.sync_on_offline("m1")
+    world.returns(first, second)
+    second.again()
+    first.sync.sync_on_online("m1")
+    (first.folder / "q").unlink()
+    first.again()
+    second.again()
+    (first.local / "archive.json").unlink()
+    first.again()
+    second.write("q", "edit")
+    second.again()
+    assert first.sync.plan().text() == "copy to machine     q  new in the baseline"
+
+
+def test_what_was_on_its_way_at_the_first_offline_sync_is_preserved_by_the_next(world):
+    first, second = pair(world, {"q": "old", "r": "1"})
+    first.write("q", "last edit")
+    first.sync.publish()
+    content = world.share / "published/m1/objects" / hashlib.sha256(b"last edit").hexdigest()
+    data = content.read_bytes()
+    content.unlink()
+    world.goes(first, second)
+    assert list(second.sync.sync_on_offline("m1").deferred) == ["q"]
+    assert second.sync.sync_on_offline("m1").already_done
+    content.write_bytes(data)
+    assert second.sync.sync_on_offline("m1", dry_run=True).planned.files_synced == 1
+    assert second.sync.sync_on_offline("m1").changes.files_synced == 1
+    assert world.baseline()["q"] == b"last edit"
+    assert second.sync.sync_on_offline("m1").already_done
+
+
+def test_what_a_machine_published_before_it_synced_overwrites_nothing_newer(world):
+    first, second = pair(world, {"q": "old", "r": "1"}, policy="machine")
+    first.write("q", "edit")
+    first.sync.publish()
+    first.again()
+    second.again()
+    second.write("q", "edit and more")
+    second.again()
+    world.goes(first, second)
+    assert second.sync.sync_on_offline("m1").outcome is SyncOutcome.NOTHING_PUBLISHED
+    assert world.baseline()["q"] == b"edit and more"
+
+
+def test_a_rollback_rewinds_what_was_agreed_on_for_its_own_files_only(world):
+    first, second = pair(world, {"q": "0", "p": "0"})
+    second.write("q", "1")
+    second.write("p", "1")
+    second.again()
+    first.write("q", "1")
+    backup = first.again().backup_path
+    first.write("q", "2")
+    first.again()
+    second.again()
+    second.write("q", "0")
+    second.again()
+    first.sync.rollback(backup)
+    assert "copy to machine     q" in first.sync.plan().text()
+
+
+def test_backups_have_a_folder_of_their_own(world):
+    for name in ("", "objects", "decisions/x"):
+        with pytest.raises(InvalidConfigurationError, match="backups"):
+            world.machine(f"m-{name.replace('/', '-')}x", backups=world.share / name)
+
+
+def test_a_backup_elsewhere_is_not_taken_for_its_namesake_here(world, tmp_path):
+    first, _ = pair(world, {"q": "0"})
+    first.write("q", "1")
+    backup = first.again().backup_path
+    with pytest.raises(InvalidConfigurationError, match="is not in the folder of the backups"):
+        first.sync.verify(tmp_path / "elsewhere" / os.path.basename(backup))
+    assert first.sync.verify(backup) == first.sync.verify(os.path.basename(backup)) == 1
+
+
+def test_a_validator_that_raises_is_a_doubt(world):
+    first = world.begin("m1", {"a.conf": "1"}, validators=[("*.conf", lambda data: data.decode("ascii") and None)])
+    (first.folder / "a.conf").write_bytes(b"\xff")
+    assert "UnicodeDecodeError" in first.again().deferred["a.conf"]
+
+
+def test_what_only_waits_for_the_machine_is_no_mass_deletion(world):
+    first, second = pair(world, {f"f{n}": "x" for n in range(10)})
+    for number in range(8):
+        world.edit(f"f{number}", None, second)
+    first.write("f9", "last edit")
+    first.sync.publish()
+    world.goes(first, second)
+    assert second.sync.sync_on_offline("m1").changes.files_synced == 1
+    assert world.baseline() == {"f8": b"x", "f9": b"last edit"}
+
+
+def test_a_cut_off_content_of_a_publication_is_written_anew(world):
+    first, _ = pair(world, {"q": "0"})
+    first.write("q", "edit")
+    first.sync.publish()
+    content = world.share / "published/m1/objects" / hashlib.sha256(b"edit").hexdigest()
+    content.write_bytes(b"")
+    first.write("r", "more")
+    first.sync.publish()
+    assert content.read_bytes() == b"edit"
+
+
+def test_a_file_in_the_trash_that_cannot_be_read_stops_nobody(world, monkeypatch):
+    first, _ = pair(world, {"q": "0"})
+    first.write("q", "1")
+    first.again()
+    world.clock.jump_wall(3600)
+    real = type(first.sync._places.shared).read
+
+    def read(tree, path, **more):
+        if ".hbk-trash" in path:
+            raise PermissionError(13, "Permission denied", path)
+        return real(tree, path, **more)
+
+    monkeypatch.setattr(type(first.sync._places.shared), "read", read)
+    first.write("q", "2")
+    assert first.again().changes.files_synced == 1
+
+
+def test_a_folder_that_cannot_be_written_becomes_a_decision_and_stops_nothing_else(world, monkeypatch):
+    first, second = pair(world, {"etc/x": "0", "q": "0"})
+    second.write("etc/x", "1")
+    second.write("q", "1")
+    second.again()
+    tree = type(first.sync._places.workspace)
+    real = tree.create
+
+    def create(self, path, data, **more):
+        if self.root == str(first.folder) and path.startswith("etc/"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(self, path, data, **more)
+
+    monkeypatch.setattr(tree, "create", create)
+    with pytest.raises(Exception, match="Permission denied"):
+        first.again()
+    first.sync.recover()
+    assert first.read("q") == "1"
+    assert [(each.path, each.kind) for each in first.sync.decisions()] == [("etc/x", "foreign_edit")]
+    assert "cannot be written" in first.sync.decisions()[0].reason
