@@ -180,9 +180,16 @@ class Stepper:
             return _foreign(step, found)
         tree.replace(temp, path)
         moved = _look(tree, aside) if linked else _Found(step.before.sha256)
-        if moved.sha256 in (None, step.before.sha256):
+        if not moved.odd and moved.sha256 in (None, step.before.sha256):
             return None
         self._save(tree, aside, moved)  # somebody saved into the old file after we had looked at it
+        if step.after is not None:
+            # The next save may go into ours already: under a second name it outlives being replaced.
+            ours = f"{TRASH}/{step.after.sha256}-{aside.partition('-')[2]}"
+            with contextlib.suppress(FileNotFoundError):
+                tree.remove(ours)
+            with contextlib.suppress(OSError):
+                tree.link(path, ours)
         tree.replace(aside, path)
         return _foreign(step, _look(tree, path))
 
