@@ -80,7 +80,7 @@ class Acts(NamedTuple):
         offline: Preserve what a machine published.
         online: Bring this machine up to date, after a time away if there was one.
         publish: Publish this machine's files.
-        approved: Whether a person approved something for this machine that waits to be carried out.
+        approved: The ids of what a person approved for this machine and what waits to be carried out.
         transition: The id of the silence a machine is in.
         online_machines: Who else could act.
         read_note: What was noted before, or ``b""``.
@@ -90,7 +90,7 @@ class Acts(NamedTuple):
     offline: Callable[[str], SyncReport]
     online: Callable[[Away | None], SyncReport]
     publish: Callable[[], Any]
-    approved: Callable[[], bool]
+    approved: Callable[[], frozenset[str]]
     transition: Callable[[str], str]
     online_machines: Callable[[], tuple[str, ...]]
     read_note: Callable[[], bytes]
@@ -138,6 +138,7 @@ class AutoSync:
         self._take_back()
         self._look_at_ms = self._back_ms = 0
         self._closed = False
+        self._asked: frozenset[str] = frozenset()
         self._subscription = service.subscribe(self._nudge)
         self._loop = service.clock.loop(self._turn, name=f"sync-{service.machine_id}")
 
@@ -327,11 +328,15 @@ class AutoSync:
                 self._noted = self._noted._replace(last_beat_ms=beat_ms)
             if self._noted != noted:
                 self._note()
-            if self._service.config.auto_sync_enabled and self._service.machine_id not in self._due:
+            due = self._due.get(self._service.machine_id)
+            free = due is None or due.tries > 0  # what is tried again may take long
+            if self._service.config.auto_sync_enabled and free:
                 self._acts.publish()
-                if self._acts.approved():
+                approved = self._acts.approved()
+                if approved - self._asked:  # once for each: what cannot be carried out yet is not tried at every look
                     with self._lock:
                         self._plan(self._service.machine_id, 0, None)
+                self._asked = approved
         except HeartbeatKitError as error:
             self.last_error = error
             _log.info("auto-sync could not look or publish: %s: %s", error.code, error)

@@ -19,7 +19,7 @@ from heartbeat_kit.errors import InvalidConfigurationError, MachineNotOfflineErr
 from heartbeat_kit.storage import Storage
 from heartbeat_kit.storage._locks import ProcessLock
 from heartbeat_kit.sync._auto import Acts, AutoSync, Away, Told
-from heartbeat_kit.sync._deciding import answer, find, has_approved, listed
+from heartbeat_kit.sync._deciding import answer, approved_for, find, listed
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionState
 from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._evidence import Witness
@@ -30,7 +30,7 @@ from heartbeat_kit.sync._places import Places
 from heartbeat_kit.sync._plan import SyncPlan
 from heartbeat_kit.sync._policy import Choice, ConflictPolicy
 from heartbeat_kit.sync._published import Publication
-from heartbeat_kit.sync._receipt import receipt_for
+from heartbeat_kit.sync._receipt import answered_at
 from heartbeat_kit.sync._recovery import Recovery, set_aside
 from heartbeat_kit.sync._report import SyncReport, not_executor
 from heartbeat_kit.sync._restoring import restore, try_backup
@@ -125,7 +125,9 @@ class SyncCoordinator:
         self._validators = tuple(validators)
         self._folders = folders(workspace, shared, state_dir, backups, self._machine_id)
         self._witness = Witness(self._service)
-        self._tasks = Tasks(self._machine_id, self._witness, self._now_ms, self._is_done)
+        self._tasks = Tasks(
+            self._machine_id, self._witness, self._now_ms, lambda key: answered_at(self._places.shared, key)
+        )
 
     def __repr__(self) -> str:
         return f"<SyncCoordinator of {self._machine_id}: {self._folders[0]} in step with {self._folders[1]}>"
@@ -356,7 +358,7 @@ class SyncCoordinator:
             offline=self.sync_on_offline,
             online=online,
             publish=self.publish,
-            approved=lambda: has_approved(self._places, self._machine_id),
+            approved=lambda: approved_for(self._places, self._machine_id),
             transition=lambda machine_id: self._witness.offline(machine_id).transition_id,
             online_machines=self._witness.online_machines,
             read_note=lambda: read_note(self._places.state),
@@ -392,9 +394,6 @@ class SyncCoordinator:
         if not self._service.storage.traits.coherent:
             return NoFence()
         return EpochFence(self._places.shared, f"{self._machine_id} {self._places.state.root}", self._service.clock)
-
-    def _is_done(self, transition_id: str) -> bool:
-        return receipt_for(self._places.shared, transition_id) is not None
 
     def _now_ms(self) -> int:
         return self._service.clock.now().wall_ms

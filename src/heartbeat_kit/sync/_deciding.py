@@ -14,7 +14,7 @@ from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind,
 from heartbeat_kit.sync._places import DECISIONS, Places
 from heartbeat_kit.sync._survey import read_decisions
 
-__all__ = ["answer", "find", "has_approved", "listed"]
+__all__ = ["answer", "approved_for", "find", "listed"]
 
 
 def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
@@ -24,10 +24,10 @@ def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
     return tuple(sorted(wanted, key=lambda each: (each.path, each.machine_id, each.id)))
 
 
-def has_approved(places: Places, machine_id: str) -> bool:
-    """Whether something approved for a machine waits to be carried out."""
-    approved = DecisionState.APPROVED
-    return any(each.machine_id == machine_id and each.state is approved for each in listed(places, all_states=False))
+def approved_for(places: Places, machine_id: str) -> frozenset[str]:
+    """The ids of what was approved for a machine and waits to be carried out."""
+    waiting = (each for each in listed(places, all_states=False) if each.state is DecisionState.APPROVED)
+    return frozenset(each.id for each in waiting if each.machine_id == machine_id)
 
 
 def find(places: Places, decision_id: str) -> Decision:

@@ -180,12 +180,13 @@ class Engine:
             survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
             order = task.order(survey)
             done = self._done_before(order)
+            is_final = done is not None and not done.deferred
+            if survey.problem and not is_final:
+                return self._nothing(survey, order)
             plan, merged = self._plan(survey, task)
             idle = Executor(self.places, self._completion(), merged).is_idle
-            if done is not None and (not done.deferred or idle(survey, plan, order)):
+            if done is not None and (is_final or idle(survey, plan, order)):
                 return attrs.evolve(self._repeated(done), changes=SyncChanges(), planned=done.changes)
-            if survey.problem:
-                return self._nothing(survey, order)
         _refuse(plan, task)
         return attrs.evolve(
             self._report(survey, plan, order, SyncOutcome.DRY_RUN),

@@ -22,7 +22,7 @@ from heartbeat_kit.sync._places import receipts
 from heartbeat_kit.sync._sealed import Damaged, entries_to, file_from, seal, unseal
 from heartbeat_kit.sync._tree import Tree
 
-__all__ = ["Receipt", "all_receipts", "receipt_for", "receipts_of"]
+__all__ = ["Receipt", "all_receipts", "answered_at", "receipt_for", "receipts_of"]
 
 _KIND: Final = "heartbeat_kit.receipt"
 _LIMIT: Final = 64 << 20
@@ -88,6 +88,12 @@ def receipt_for(shared: Tree, transition_id: str) -> Receipt | None:
     """The receipt of a transition, whoever wrote it; of several the first by observer."""
     found = _in_folder(shared, transition_id)
     return next((each for each in found if each.operation != "restore"), None)
+
+
+def answered_at(shared: Tree, transition_id: str) -> int | None:
+    """When a transition was answered (epoch milliseconds), or ``None`` if it was not."""
+    found = receipt_for(shared, transition_id)
+    return None if found is None else found.synced_at_ms
 
 
 def receipts_of(shared: Tree, machine_id: str) -> tuple[Receipt, ...]:

@@ -47,7 +47,6 @@ class Survey:
         baseline: The other.
         actual: The baseline's files as they are, whatever is announced.
         decisions: All records of this machine.
-        damaged: Records that cannot be read, by id.
         publication_digest: Of what the machine published; ``None`` online, or if it published nothing.
         receipts: The receipts that concern the machine, oldest first.
         problem: Why the machine's side cannot be used at all; empty if it can.
@@ -66,7 +65,6 @@ class Survey:
     baseline: Snapshot
     actual: Snapshot
     decisions: Mapping[str, Decision]
-    damaged: frozenset[str] = frozenset()
     publication_digest: str | None = None
     receipts: tuple[Receipt, ...] = ()
     problem: str = ""
@@ -155,7 +153,7 @@ class Surveyor:
         if mode is SyncMode.ONLINE:
             machine = _with_folders(machine, {*base, *actual.entries}, *self._places.of(Side.MACHINE))
         actual = _with_folders(actual, {*base, *machine.entries}, *self._places.of(Side.BASELINE))
-        decisions, damaged = read_decisions(shared)
+        decisions, _ = read_decisions(shared)
         return Survey(
             mode=mode,
             machine_id=machine_id,
@@ -174,7 +172,6 @@ class Surveyor:
             baseline=announced(manifest, actual, base, machine, covers),
             actual=actual,
             decisions={key: each for key, each in decisions.items() if each.machine_id == machine_id},
-            damaged=damaged,
             publication_digest=digest,
             receipts=receipts,
             problem=problem,

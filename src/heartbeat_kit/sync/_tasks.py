@@ -37,16 +37,16 @@ class Tasks:
         machine_id: This machine.
         witness: Who knows which machines are alive.
         now_ms: The wall clock, epoch milliseconds.
-        is_done: Whether there is a receipt for a transition.
+        done_at: When a transition was answered (epoch milliseconds), by its receipt; ``None`` if it was not.
     """
 
     def __init__(
-        self, machine_id: str, witness: Witness, now_ms: Callable[[], int], is_done: Callable[[str], bool]
+        self, machine_id: str, witness: Witness, now_ms: Callable[[], int], done_at: Callable[[str], int | None]
     ) -> None:
         self._machine_id = machine_id
         self._witness = witness
         self._now_ms = now_ms
-        self._is_done = is_done
+        self._done_at = done_at
 
     def offline(self, machine_id: str, *, create_backup: bool, answers: bool = True) -> Task:
         """Preserve what a machine published, void as soon as it is back.
@@ -87,8 +87,10 @@ class Tasks:
         def order(survey: Survey) -> Order:
             transition_id, offline_ms = self._return(survey)
             if away is not None:
-                # A time away in the same life leaves no other sign than itself.
-                if self._is_done(transition_id):
+                # A time away in the same life leaves no other sign than itself: what was done before it ended is of
+                # an earlier one.
+                done_ms = self._done_at(transition_id)
+                if done_ms is not None and done_ms < away.since_ms + away.duration_ms:
                     transition_id = event_id(self._machine_id, "online sync", "away", away.since_ms)
                 offline_ms = away.duration_ms
             now_ms = self._now_ms()

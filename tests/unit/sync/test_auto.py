@@ -207,6 +207,21 @@ def test_what_was_approved_for_a_machine_it_carries_out_by_itself(world):
     assert len(world.told["m1"]) == 1
 
 
+def test_what_stays_deferred_after_a_return_keeps_nobody_from_publishing(world):
+    """It is looked for again, later each time; meanwhile the files of the machine are published as ever."""
+    world.start("m1", "m2")
+    world.clock.advance(60)
+    world.crash("m1")
+    world.clock.advance(600)
+    (world.home / "m1" / "broken.json").write_text("{")
+    world.start("m1")
+    world.clock.advance(120)
+    assert [list(report.deferred) for report in world.told["m1"]] == [["broken.json"]]
+    (world.home / "m1" / "app.conf").write_text("port = 2")
+    world.clock.advance(60)
+    assert "app.conf" in (world.home / "share" / "published" / "m1" / "manifest.json").read_text()
+
+
 def test_a_listener_that_raises_ends_nothing(world, caplog):
     world.start("m1", "m2")
     world.autos["m2"]._told = lambda report: 1 / 0
