@@ -154,16 +154,16 @@ _perform, _complete, _announce = Stepper.perform, Completion.complete, Completio
 _put_new, _commit = Writer.put_new, Completion.commit
 
 
-def _write_in_place(self, step, writer, temp, path, aside):
+def _write_in_place(self, step, number, writer, temp, path):
     writer.tree.remove(temp)
     mode = writer.tree.stat(path).mode
     writer.tree.remove(path)
     writer.tree.create(path, self._contents.get(step.after.sha256), mode=mode)
 
 
-def _exchange_blindly(self, step, writer, temp, path, aside):
+def _exchange_blindly(self, step, number, writer, temp, path):
     writer.tree.exchange(temp, path)
-    self._discard(writer, temp, aside)
+    self._discard(writer, temp, self._aside(step.before.sha256, number))
 
 
 def _unlink(self, step, writer, path, aside):

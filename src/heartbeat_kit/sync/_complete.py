@@ -123,7 +123,7 @@ class Completion:
         for number, step in enumerate(journal.steps):
             tree, path = self._places.of(step.side, step.path)
             if step.path in settled:
-                stepper.abandon(step, number, tree, path)
+                stepper.abandon(step, number, self.writer(tree), path)
                 continue
             try:
                 left = stepper.perform(step, number, self.writer(tree), path)

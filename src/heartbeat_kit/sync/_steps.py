@@ -12,6 +12,7 @@ in its place between our last look and the replacement is the one save that can 
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -24,6 +25,8 @@ __all__ = ["Foreign", "Stepper"]
 _TURNS: Final = 64
 """How often a step gives way to somebody who saves between every two of its system calls."""
 _PRIVATE: Final = 0o600
+_OUT_OF_REACH: Final = frozenset({errno.EXDEV, errno.EACCES, errno.EPERM})
+"""Another file system is mounted between a file and the trash, or the trash is another user's."""
 
 
 class Foreign(NamedTuple):
@@ -81,12 +84,12 @@ class Stepper:
         tree = writer.tree
         directory = parent_of(path)
         temp = self._temp(number, path)
-        aside = f"{TRASH}/{step.before.sha256 if step.before else 'none'}-{self._run}-{number}"
+        aside = self._aside(step.before.sha256 if step.before else "none", number)
         wanted = None if step.after is None else step.after.sha256
         expected = None if step.before is None else step.before.sha256
         if wanted is None:
             return self._delete(step, writer, path, aside)
-        self._clear(tree, temp, path, wanted, expected)
+        self._clear(number, writer, path, wanted, expected)
         found = _look(tree, path)
         if not found.odd and found.sha256 == wanted:
             writer.ensure(directory)
@@ -104,18 +107,21 @@ class Stepper:
         self._check()
         if expected is None:
             return self._put(step, tree, temp, path)
-        foreign = self._swap(step, writer, temp, path, aside)
+        foreign = self._swap(step, number, writer, temp, path)
         tree.sync(directory)
         return foreign
 
-    def abandon(self, step: Step, number: int, tree: Tree, path: str) -> None:
+    def abandon(self, step: Step, number: int, writer: Writer, path: str) -> None:
         """Remove what was prepared for a step that is not to be done any more."""
         if step.after is not None:
-            temp = self._temp(number, path)
-            self._clear(tree, temp, path, step.after.sha256, step.before.sha256 if step.before else None)
+            self._clear(number, writer, path, step.after.sha256, step.before.sha256 if step.before else None)
 
     def _temp(self, number: int, path: str) -> str:
         return f"{parent_of(path)}/{OUR_PREFIX}{self._run}-{number}.tmp".removeprefix("/")
+
+    def _aside(self, sha256: str, number: int) -> str:
+        """Where a displaced file waits, under the hash of what it held when it was displaced."""
+        return f"{TRASH}/{sha256}-{self._run}-{number}"
 
     def settle(self, tree: Tree) -> None:
         """Make durable that displaced files are in the trash, or a power cut puts them back under temporary names."""
@@ -131,21 +137,21 @@ class Stepper:
         tree.sync(parent_of(path))
         return None
 
-    def _swap(self, step: Step, writer: Writer, temp: str, path: str, aside: str) -> Foreign | None:
+    def _swap(self, step: Step, number: int, writer: Writer, temp: str, path: str) -> Foreign | None:
         tree = writer.tree
         if step.after is None or step.before is None:
             raise AssertionError("a swap has two contents")
         if not tree.can_exchange:
-            return self._replace(step, writer, temp, path, aside)
+            return self._replace(step, number, writer, temp, path)
         try:
             tree.exchange(temp, path)
         except OSError:
             if tree.can_exchange:
                 raise
-            return self._replace(step, writer, temp, path, aside)  # another file system is mounted here, which cannot
+            return self._replace(step, number, writer, temp, path)  # another file system is mounted here, which cannot
         found = _look(tree, temp)
         if found.sha256 == step.before.sha256:
-            self._discard(writer, temp, aside)
+            self._discard(writer, temp, self._aside(found.sha256, number))
             return None
         saved: set[str] = set()
         for _ in range(_TURNS):
@@ -158,12 +164,15 @@ class Stepper:
                 break
         if found.sha256 == step.after.sha256 or found.sha256 in saved:
             # Our content was the file for a moment: an editor may have opened it.
-            self._discard(writer, temp, f"{TRASH}/{found.sha256}-{aside.partition('-')[2]}")
+            self._discard(writer, temp, self._aside(found.sha256, number))
         return _foreign(step, _look(tree, path))
 
-    def _replace(self, step: Step, writer: Writer, temp: str, path: str, aside: str) -> Foreign | None:
+    def _replace(self, step: Step, number: int, writer: Writer, temp: str, path: str) -> Foreign | None:
         """The same for a medium that cannot exchange."""
+        if step.after is None or step.before is None:
+            raise AssertionError("a swap has two contents")
         tree = writer.tree
+        aside = self._aside(step.before.sha256, number)
         writer.ensure(TRASH)
         with contextlib.suppress(FileNotFoundError):
             tree.remove(aside)
@@ -173,7 +182,7 @@ class Stepper:
         except OSError:
             linked = False  # no hard links here either; the content before is in the local store
         found = _look(tree, path)
-        if step.before is None or found.sha256 != step.before.sha256:
+        if found.sha256 != step.before.sha256:
             if linked:
                 tree.remove(aside)
             tree.remove(temp)
@@ -183,13 +192,12 @@ class Stepper:
         if not moved.odd and moved.sha256 in (None, step.before.sha256):
             return None
         self._save(tree, aside, moved)  # somebody saved into the old file after we had looked at it
-        if step.after is not None:
-            # The next save may go into ours already: under a second name it outlives being replaced.
-            ours = f"{TRASH}/{step.after.sha256}-{aside.partition('-')[2]}"
-            with contextlib.suppress(FileNotFoundError):
-                tree.remove(ours)
-            with contextlib.suppress(OSError):
-                tree.link(path, ours)
+        # The next save may go into ours already: under a second name it outlives being replaced.
+        ours = self._aside(step.after.sha256, number)
+        with contextlib.suppress(FileNotFoundError):
+            tree.remove(ours)
+        with contextlib.suppress(OSError):
+            tree.link(path, ours)
         tree.replace(aside, path)
         return _foreign(step, _look(tree, path))
 
@@ -214,8 +222,10 @@ class Stepper:
         tree.sync(TRASH)
         return None if found.sha256 is None and not found.odd else _foreign(step, found)
 
-    def _clear(self, tree: Tree, temp: str, path: str, wanted: str, expected: str | None) -> None:
-        """Remove what an earlier try left under the temporary name; somebody's save that came out there goes back."""
+    def _clear(self, number: int, writer: Writer, path: str, wanted: str, expected: str | None) -> None:
+        """Discard what an earlier try left under the temporary name; somebody's save that came out there goes back."""
+        tree = writer.tree
+        temp = self._temp(number, path)
         try:
             left = tree.read(temp)
         except (FileNotFoundError, NotADirectoryError):
@@ -227,7 +237,7 @@ class Stepper:
                 if _look(tree, temp).sha256 != wanted:
                     tree.exchange(temp, path)  # saved once more meanwhile: the newest stays, the one before is stored
                 tree.sync(parent_of(path))
-        tree.remove(temp)
+        self._discard(writer, temp, self._aside(left.sha256, number))
 
     def _is_part_of(self, left: Content, wanted: str) -> bool:
         data = self._contents.get(wanted)
@@ -248,8 +258,10 @@ class Stepper:
             tree.remove(aside)
         try:
             tree.move(temp, aside)
-        except OSError:
-            tree.remove(temp)  # another file system is mounted between the two
+        except OSError as error:
+            if error.errno not in _OUT_OF_REACH:
+                raise
+            tree.remove(temp)
 
 
 def _settle(tree: Tree, directory: str) -> None:
