@@ -123,6 +123,7 @@ def test_the_coordinator_has_exactly_the_promised_methods():
         "sync_on_offline",
         "sync_on_online",
         "verify",
+        "versions",
     ]
     public = [name for name in dir(heartbeat_kit.SyncCoordinator) if not name.startswith("_")]
     assert sorted(public) == sorted(promised)
@@ -158,6 +159,7 @@ def test_the_module_of_syncs_exports_exactly_its_promise():
         "SyncReport",
         "Unknown",
         "Unsupported",
+        "Versions",
     ]
     assert sorted(heartbeat_kit.sync.__all__) == sorted(promised)
     assert set(promised) <= set(dir(heartbeat_kit.sync))

@@ -26,7 +26,7 @@ from heartbeat_kit.sync._report import SyncReport
 
 from .crash_states import CrashState, CrashStates, compound, crash_states
 from .laws import AFTER, BEFORE, View, announced, clean, difference, l10_documents, l10_old_or_new
-from .scenes import ROOTS, Scene, full, offline, roll_back, rollback, small, tracked
+from .scenes import ROOTS, Scene, full, offline, roll_back, rollback, shapes, small, tracked
 from .sim_disk import Crash, SimDisk
 
 __all__ = ["Audit", "Edit", "Violation", "compounds", "failures", "judge_edits", "plain", "torn_failures"]
@@ -325,7 +325,8 @@ def main() -> int:
     """Enumerate everything and print how much it was."""
     online, begun, total, bad = full(), time.monotonic(), 0, 0
     print(f"{'scene':<22}{'walk':<34}{'raw':>9}{'distinct':>10}{'judged':>8}{'violations':>12}{'seconds':>9}")
-    scenes = [small(), online, offline(), rollback(online), _no_exchange(small())]
+    shaped = shapes()
+    scenes = [small(), online, offline(), rollback(online), shaped, rollback(shaped), _no_exchange(small())]
     for scene in scenes:
         for walk, work in WALKS.items():
             start, audit = time.monotonic(), Audit(scene, deep=walk == "crash of the run")

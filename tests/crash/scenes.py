@@ -31,7 +31,7 @@ from heartbeat_kit.sync._snapshot import DEFAULT_VALIDATORS
 from .sim_disk import SimDisk
 from .sim_tree import SimTree
 
-__all__ = ["ROOTS", "Scene", "documents", "engine", "full", "offline", "rollback", "small", "tracked"]
+__all__ = ["ROOTS", "Scene", "documents", "engine", "full", "offline", "rollback", "shapes", "small", "tracked"]
 
 NOW_MS: Final = 1_800_000_000_000
 BASELINE_ID: Final = "6f0c2f0e-5f9a-4a55-8a3f-0123456789ab"
@@ -212,6 +212,17 @@ FULL: Final = {
     "empty.conf": _Row(b"full", b"", b"full"),
     "over.conf": _Row(b"over 0", b"over 1", b"over 1"),
 }
+SHAPES: Final = {
+    **{f"same-{number}.conf": _Row(b"same", b"same", b"same") for number in range(7)},
+    "app": _Row(None, b"a file now", None),
+    "app/one.conf": _Row(b"one", None, b"one"),
+    "app/deep/two.conf": _Row(b"two", None, b"two"),
+    "box": _Row(b"a file once", None, b"a file once"),
+    "box/in.conf": _Row(None, b"in", None),
+    "log": _Row(None, None, b"a file in b now"),
+    "log/x.conf": _Row(b"x", b"x", None),
+}
+"""A file in the place of a directory, and the reverse."""
 
 
 def _record(rows: Mapping[str, _Row], path: str, machine: str, **more: Any) -> Decision:
@@ -295,6 +306,11 @@ def _sync(machine_id: str, mode: SyncMode) -> Callable[[SimDisk, int], SyncRepor
 def small() -> Scene:
     """A return with one file of every way a file is changed."""
     return Scene("small", lambda: _online(SMALL), _sync("m1", SyncMode.ONLINE), transition_id="transition-0")
+
+
+def shapes() -> Scene:
+    """A return with files that took the place of directories, and directories that took the place of a file."""
+    return Scene("shapes", lambda: _online(SHAPES), _sync("m1", SyncMode.ONLINE), transition_id="transition-0")
 
 
 def full() -> Scene:

@@ -91,6 +91,17 @@ class SimTree:
 
         disk.step("remove", (path,), act)
 
+    def rmdir(self, path: str) -> None:
+        disk, path = self.disk, self._file(path)
+
+        def act(label: str) -> None:
+            if disk.node(disk.need_directory(path)).names:
+                raise os_error(errno.ENOTEMPTY, path)
+            directory, name = disk.place(path)
+            disk.commit(label, ((put_name, directory, name, None),), (directory,))
+
+        disk.step("rmdir", (path,), act)
+
     def sync(self, directory: str) -> None:
         disk, path = self.disk, self._beneath(directory)
         try:

@@ -449,7 +449,7 @@ def test_a_backup_of_a_machine_that_cannot_be_is_no_backup(machine_id, tmp_path,
 
 
 def test_names_in_the_manifest_that_are_one_name_elsewhere_are_left_alone(world):
-    """A manifest that announces A.conf beside a.conf, and a file where a folder is: deferred, none written."""
+    """A.conf announced beside a.conf, or a file where the other side edits in a folder: none is written."""
     machine = world.begin(files={"a.conf": "one\n", "d/b": "b\n"})
     for name, text in (("A.conf", "other\n"), ("new", "new\n")):
         (world.files / name).write_text(text)
@@ -460,10 +460,11 @@ def test_names_in_the_manifest_that_are_one_name_elsewhere_are_left_alone(world)
     assert machine.files() == {"a.conf": b"one\n", "d/b": b"b\n", "new": b"new\n"}
     shutil.rmtree(machine.folder / "d")
     machine.write("d", "a file now\n")
+    world.edit("d/b", "edited there\n", machine)
     report = machine.again()
     assert {"d", "d/b"} <= set(report.deferred)
     assert machine.read("d") == "a file now\n"
-    assert (world.files / "d/b").read_text() == "b\n"
+    assert (world.files / "d/b").read_text() == "edited there\n"
 
 
 ODD = ["link", "dangling", "fifo", "directory"]

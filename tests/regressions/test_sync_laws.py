@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sync_world import (
     Killed,
     World,
+    age,
     contents,
     everything_kept,
     failing_at,
@@ -685,6 +686,7 @@ def test_law_21_retention_removes_nothing_that_is_pinned(world):
     assert machine.sync.verify(newest) >= 0
     machine.sync.approve(decision.id, action="keep_target")
     assert machine.read("a.conf") == "three\n"
+    age(world.share / "objects")
     machine.sync.prune(keep_last=0, keep_within=timedelta(0), max_bytes=0)
     assert list((world.share / "objects").iterdir()) == []
     assert len(world.backups()) == 1

@@ -1,5 +1,6 @@
 """`sync` in this process: every subcommand, for people and as JSON, its exit codes, and what it says to type."""
 
+import base64
 import contextlib
 import io
 import json
@@ -475,10 +476,53 @@ class TestBackups:
         assert web.sync("prune").startswith("Removed 0 backups")
         gone = web.json("prune", "--keep-last", "1", "--keep-days", "0")["backups"]
         assert backup in gone
+        found = web.json("prune")
+        assert list(found["kept"].values()) == ["the newest of web-1 that restores something"]
+        assert (found["receipts"], found["temporaries"], found["dryRun"]) == (0, 0, False)
         assert len(files(home / "share" / "backups")) == count - len(gone) == 1
+
+    def test_a_dry_run_of_pruning_says_what_would_go_and_why_the_rest_stays(self, web, backup, home):
+        for number in range(3):
+            web.write("app.conf", f"port = 1{number}\n")
+            web.sync("online", "--again")
+        before = files(home / "share")
+        said = web.sync("prune", "--keep-last", "2", "--keep-days", "0", "--dry-run")
+        assert files(home / "share") == before
+        assert said.startswith(f"Would remove {len(files(home / 'share' / 'backups')) - 2} backups, ")
+        assert backup in said
+        assert "kept: 2" in said
+        assert "one of the last 2 of web-1" in said
 
     def test_pruning_keeps_to_a_size(self, web, backup):
         assert web.sync("prune", "--max-bytes", "0").startswith("Removed 1 backup,")
+
+
+class TestShow:
+    def test_how_the_two_versions_differ_and_how_to_answer(self, desk, asked):
+        said = desk.sync("show", asked)
+        assert "-port = 2\n" in said
+        assert "+port = 3\n" in said
+        assert f"heartbeat-kit sync approve {asked} --action keep_target" in said
+
+    def test_as_json_with_the_bytes(self, desk, asked):
+        found = desk.json("show", asked)
+        assert found["decision"]["id"].startswith(asked)
+        assert base64.b64decode(found["versions"]["machine"]["base64"]) == b"port = 3\n"
+        assert found["versions"]["baseline"]["size"] == len("port = 2\n")
+        assert found["versions"]["base"] is None  # kept only where it may be merged
+
+    def test_what_is_no_text_is_not_printed(self, web, desk):
+        web.write("app.conf", "a\0b\x1b[31m")
+        desk.write("app.conf", "port = 3\n")
+        web.sync("online", "--again")
+        desk.sync("online", "--again", code=1)
+        [decision] = desk.json("decisions", code=1)["decisions"]
+        said = desk.sync("show", decision["id"])
+        assert "8 bytes, no text" in said
+        assert "\x1b" not in said
+
+    def test_one_that_is_not_there(self, desk):
+        assert desk.fails("show", "0123").startswith("error UNKNOWN_DECISION: ")
 
 
 class TestRecover:
@@ -561,7 +605,7 @@ class TestUsage:
         with pytest.raises(SystemExit):
             main(["sync", "--help"])
         names = re.findall(r"^    (\w+)\b", capsys.readouterr().out, re.MULTILINE)
-        assert len(names) == 12, names
+        assert len(names) == 13, names
         for name in names:
             with pytest.raises(SystemExit) as ended:
                 main(["sync", name, "--help"])

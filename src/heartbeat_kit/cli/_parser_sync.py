@@ -140,6 +140,7 @@ def _add_backups(below: Any) -> None:
         "--keep-days", type=days, default=days("30"), metavar="N", help="those younger than this stay (default: 30)"
     )
     prune.add_argument("--max-bytes", type=size, metavar="N", help="of what stays, no more than this")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed, and what stays and why")
 
 
 def _add_decisions(below: Any) -> None:
@@ -151,6 +152,15 @@ def _add_decisions(below: Any) -> None:
         codes=["0  nothing waits for an answer", "1  something does", _FAILED],
     )
     decisions.add_argument("--all", action="store_true", help="also those that were answered")
+
+    show = _subcommand(
+        below,
+        "show",
+        summary="show what a decision is about, line by line",
+        description="Shows how the version of the machine differs from that of the baseline.",
+        codes=["0  it is shown", _FAILED],
+    )
+    show.add_argument("id", metavar="ID", help="the decision, or the beginning of its id")
 
     approve = _subcommand(
         below,

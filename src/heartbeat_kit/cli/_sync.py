@@ -6,6 +6,7 @@ has to type. Loaded only by whoever syncs.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from argparse import Namespace
@@ -40,6 +41,7 @@ __all__ = [
     "recover",
     "reject",
     "rollback",
+    "show",
     "verify",
 ]
 
@@ -175,12 +177,28 @@ def prune(arguments: Namespace) -> int:
     """Remove old backups."""
     with _coordinating(arguments) as coordinator:
         gone = coordinator.prune(
-            keep_last=arguments.keep_last, keep_within=arguments.keep_days, max_bytes=arguments.max_bytes
+            keep_last=arguments.keep_last,
+            keep_within=arguments.keep_days,
+            max_bytes=arguments.max_bytes,
+            dry_run=arguments.dry_run,
         )
-    contents = counted(gone.contents, "content")
-    said = f"Removed {counted(len(gone.backups), 'backup')}, and {contents} that nothing names any more"
-    record = {"backups": list(gone.backups), "contents": gone.contents, "message": said}
-    _answer(arguments, record, lambda view: view.say(said, names=gone.backups))
+    parts = [
+        counted(len(gone.backups), "backup"),
+        f"{counted(gone.contents, 'content')} that nothing names any more",
+        counted(gone.receipts, "old receipt"),
+        counted(gone.temporaries, "temporary file"),
+    ]
+    said = f"{'Would remove' if gone.dry_run else 'Removed'} {', '.join(parts)}"
+    record = {
+        "backups": list(gone.backups),
+        "contents": gone.contents,
+        "receipts": gone.receipts,
+        "temporaries": gone.temporaries,
+        "kept": dict(gone.kept),
+        "dryRun": gone.dry_run,
+        "message": said,
+    }
+    _answer(arguments, record, lambda view: view.pruned(said, gone))
     return _DONE
 
 
@@ -193,6 +211,19 @@ def decisions(arguments: Namespace) -> int:
     record = {"count": len(shown), "waiting": waiting, "decisions": [to_wire(each) for each in shown]}
     _answer(arguments, record, lambda view: view.decisions(shown, known))
     return _LEFT if waiting else _DONE
+
+
+def show(arguments: Namespace) -> int:
+    """Show what a decision is about."""
+    with _coordinating(arguments) as coordinator:
+        found = coordinator.versions(arguments.id)
+        (decision,) = (each for each in coordinator.decisions(all_states=True) if each.id.startswith(arguments.id))
+    record = {
+        "decision": to_wire(decision),
+        "versions": {side: _version(data) for side, data in found._asdict().items()},
+    }
+    _answer(arguments, record, lambda view: view.versions(decision, found))
+    return _DONE
 
 
 def approve(arguments: Namespace) -> int:
@@ -235,6 +266,12 @@ def _policy(rules: list[str] | tuple[()]) -> ConflictPolicy:
     """The rules in their order; a choice without a glob is for every path. A glob may hold a '=', a choice does not."""
     parted = [rule.rpartition("=") for rule in rules]
     return ConflictPolicy([(glob if equals else "**", choice) for glob, equals, choice in parted])
+
+
+def _version(data: bytes | None) -> dict[str, Any] | None:
+    if data is None:
+        return None
+    return {"size": len(data), "base64": base64.b64encode(data).decode()}
 
 
 def _guards(arguments: Namespace) -> Guards | None:

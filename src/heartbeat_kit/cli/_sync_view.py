@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import unified_diff
 from typing import Final
 
 from heartbeat_kit.cli._terminal import Cell, Terminal, printable
@@ -16,9 +17,11 @@ from heartbeat_kit.sync import (
     Decision,
     DecisionAction,
     DecisionState,
+    Pruned,
     SyncOutcome,
     SyncPlan,
     SyncReport,
+    Versions,
 )
 
 __all__ = ["SyncView", "counted"]
@@ -36,6 +39,7 @@ _DONE: Final = ("files synced", "conflicts resolved", "decisions created")
 _PLANNED: Final = ("files to sync", "conflicts to resolve", "decisions to create")
 _INDENT: Final = "  "
 _ID: Final = 8
+_LINES: Final = 200
 
 
 class SyncView:
@@ -54,6 +58,11 @@ class SyncView:
         self._paths([(name, "") for name in names])
         if reasons:
             self._section("not read", reasons.items())
+
+    def pruned(self, said: str, gone: Pruned) -> None:
+        """What went, and why the rest stays."""
+        self.say(said, names=gone.backups)
+        self._section("kept", gone.kept.items())
 
     def report(self, report: SyncReport, waiting: Sequence[Decision] = (), known: Collection[Decision] = ()) -> None:
         """What a sync did or would do, and what is left.
@@ -115,6 +124,31 @@ class SyncView:
         first = next((each for each in shown if each.state is DecisionState.PENDING), None)
         if first is not None:
             self._how_to_answer(first, width)
+
+    def versions(self, decision: Decision, found: Versions) -> None:
+        """What a decision is about: the two versions it asks about, line by line."""
+        terminal = self._terminal
+        terminal.prose(f"{printable(decision.path)} of {decision.machine_id}: {decision.state}", style="bold")
+        terminal.prose(_asked(decision))
+        names = ("agreed on last", f"on {decision.machine_id}", "in the baseline")
+        shas = (decision.base, decision.machine, decision.baseline)
+        texts = [None if data is None else _text(data) for data in found]
+        rows = [
+            [Cell(name), Cell(_what(sha256, data, text))]
+            for name, sha256, data, text in zip(names, shas, found, texts, strict=True)
+        ]
+        self._rows((), rows)
+        if any(text is None and sha256 is not None for text, sha256 in zip(texts[1:], shas[1:], strict=True)):
+            return
+        _, mine, theirs = [(text or "").splitlines() for text in texts]
+        drawn = list(unified_diff(theirs, mine, names[2], names[1], lineterm=""))
+        for line in drawn[:_LINES]:
+            style = {"+": "green", "-": "red"}.get(line[:1], "dim" if line[:1] == "@" else "")
+            terminal.line(_INDENT + terminal.paint(printable(line), style))
+        if len(drawn) > _LINES:
+            terminal.line(f"{_INDENT}… and {len(drawn) - _LINES} more lines, see --json")
+        if decision.state is DecisionState.PENDING:
+            self._how_to_answer(decision, _ID)
 
     def answered(self, decision: Decision) -> None:
         """What became of a decision."""
@@ -186,6 +220,23 @@ class SyncView:
             self._terminal.line(line)
         if total > len(rows):
             self._terminal.line(f"{_INDENT}… and {total - len(rows)} more, see --json")
+
+
+def _text(data: bytes) -> str | None:
+    """A content as text, if it is one."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
+def _what(sha256: str | None, data: bytes | None, text: str | None) -> str:
+    if sha256 is None:
+        return "no file"
+    if data is None:
+        return f"{sha256[:_ID]}, not kept any more"
+    return f"{sha256[:_ID]}, {counted(len(data), 'byte')}{'' if text is not None else ', no text'}"
 
 
 def _asked(decision: Decision) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from heartbeat_kit.sync._auto import AutoSync
     from heartbeat_kit.sync._changes import SyncChanges
     from heartbeat_kit.sync._coordinator import SyncCoordinator
+    from heartbeat_kit.sync._deciding import Versions
     from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind, DecisionState
     from heartbeat_kit.sync._guards import Guards, Refusal
     from heartbeat_kit.sync._model import Absent, File, Side, SyncMode, Unknown, Unsupported
@@ -53,6 +54,7 @@ __all__ = [
     "SyncReport",
     "Unknown",
     "Unsupported",
+    "Versions",
 ]
 
 _HOMES = {
@@ -84,6 +86,7 @@ _HOMES = {
     "SyncReport": "_report",
     "Unknown": "_model",
     "Unsupported": "_model",
+    "Versions": "_deciding",
 }
 
 

@@ -13,13 +13,12 @@ from functools import cached_property
 from typing import Final
 
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit._requirements import require_length
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit.errors import InvalidConfigurationError, MachineNotOfflineError
 from heartbeat_kit.storage import Storage
 from heartbeat_kit.storage._locks import ProcessLock
-from heartbeat_kit.sync._auto import Acts, AutoSync, Away, Told
-from heartbeat_kit.sync._deciding import answer, approved_for, find, listed
+from heartbeat_kit.sync._auto import AutoSync, Told
+from heartbeat_kit.sync._deciding import Versions, answer, find, listed, versions_of
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionState
 from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._evidence import Witness
@@ -34,7 +33,7 @@ from heartbeat_kit.sync._receipt import answered_at
 from heartbeat_kit.sync._recovery import Recovery, set_aside
 from heartbeat_kit.sync._report import SyncReport, not_executor
 from heartbeat_kit.sync._restoring import restore, try_backup
-from heartbeat_kit.sync._retention import Pruned, prune
+from heartbeat_kit.sync._retention import Limits, Pruned, prune
 from heartbeat_kit.sync._selection import Selection
 from heartbeat_kit.sync._setup import (
     adopt,
@@ -42,14 +41,13 @@ from heartbeat_kit.sync._setup import (
     folders,
     make_local,
     open_places,
-    read_note,
     require_action,
     require_mode,
     require_policy,
-    write_note,
 )
 from heartbeat_kit.sync._snapshot import DEFAULT_VALIDATORS, Validator
 from heartbeat_kit.sync._tasks import Tasks, failing
+from heartbeat_kit.sync._wiring import acts
 
 __all__ = ["SyncCoordinator"]
 
@@ -242,8 +240,9 @@ class SyncCoordinator:
         Raises:
             SyncError: By its code; nothing was changed.
         """
-        with self._engine.sessions.open(founding=True):
-            return adopt(self._places, self._engine.baseline_files(), self._selection.covers).generation
+        with self._engine.sessions.open(founding=True) as session:
+            look, covers = self._engine.baseline_files, self._selection.covers
+            return adopt(self._places, look, covers, session.fence).generation
 
     def recover(self, *, discard_damaged: bool = False) -> Recovery:
         """Finish what was interrupted. Every run does so by itself; nothing happens if there is nothing.
@@ -286,25 +285,40 @@ class SyncCoordinator:
         return try_backup(self._places, backup_name(backup, self._places.backups.root))
 
     def prune(
-        self, *, keep_last: int = 10, keep_within: timedelta = timedelta(days=30), max_bytes: int | None = None
+        self,
+        *,
+        keep_last: int = 10,
+        keep_within: timedelta = timedelta(days=30),
+        max_bytes: int | None = None,
+        dry_run: bool = False,
     ) -> Pruned:
-        """Remove old backups, receipts, and contents that nothing names any more.
+        """Remove old backups, receipts, and contents that nothing has named for a day.
 
         The newest verified backup of each machine stays, and any that a journal or an open decision rests on.
 
         Args:
             keep_last: So many backups of each machine stay.
             keep_within: Those younger than this stay.
-            max_bytes: Of the others, no more than this.
+            max_bytes: Of all that stay for these two reasons the oldest go, until what is left is no larger.
+            dry_run: Only say what would be removed, and why what stays does.
         """
-        oldest_ms = self._now_ms() - require_length("keep_within", keep_within)
-        with self._engine.sessions.open():
-            now_ns = self._now_ms() * 1_000_000
-            return prune(self._places, keep_last=keep_last, oldest_ms=oldest_ms, max_bytes=max_bytes, now_ns=now_ns)
+        now_ms = self._now_ms()
+        limits = Limits.of(now_ms, keep_last=keep_last, keep_within=keep_within, max_bytes=max_bytes)
+        sessions = self._engine.sessions
+        with sessions.looking() if dry_run else sessions.open():
+            return prune(self._places, limits, now_ns=now_ms * 1_000_000, dry_run=dry_run)
 
     def decisions(self, *, all_states: bool = False) -> tuple[Decision, ...]:
         """What waits for a person, by path; with `all_states` what was answered too."""
         return listed(self._places, all_states=all_states)
+
+    def versions(self, decision_id: str) -> Versions:
+        """The contents a decision is about, to compare them before it is answered.
+
+        Raises:
+            UnknownDecisionError: There is none of that id.
+        """
+        return versions_of(self._places, find(self._places, decision_id))
 
     def approve(self, decision_id: str, *, action: DecisionAction | str | None = None) -> Decision:
         """Say yes to a decision. It is carried out now if it can be from here, else by the next sync of its machine.
@@ -347,23 +361,8 @@ class SyncCoordinator:
             service: Whose events to follow; by default the coordinator's own.
             on_report: Called with each `SyncReport`, and once with each error it goes on from.
         """
-        return AutoSync(self._service if service is None else service, self._acts(), on_report)
-
-    def _acts(self) -> Acts:
-        def online(away: Away | None) -> SyncReport:
-            with failing(SyncMode.ONLINE, self._machine_id):
-                return self._engine.run(self._tasks.online(create_backup=True, away=away))
-
-        return Acts(
-            offline=self.sync_on_offline,
-            online=online,
-            publish=self.publish,
-            approved=lambda: approved_for(self._places, self._machine_id),
-            transition=lambda machine_id: self._witness.offline(machine_id).transition_id,
-            online_machines=self._witness.online_machines,
-            read_note=lambda: read_note(self._places.state),
-            write_note=lambda data: write_note(self._places.state, data),
-        )
+        can = acts(self._engine, self._tasks, self._witness, self._machine_id)
+        return AutoSync(self._service if service is None else service, can, on_report)
 
     def _answer(self, decision_id: str, state: DecisionState, action: DecisionAction | None) -> Decision:
         with self._engine.sessions.open() as session:

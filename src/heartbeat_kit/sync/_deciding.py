@@ -1,20 +1,23 @@
 """Answering decisions: what a person says becomes a record, and the next plan obeys it.
 
-Owns the change of a record's state and the pruning of the contents that records pin. Must not know how files are
+Owns the change of a record's state, and the looking up of the contents it is about. Must not know how files are
 changed: an approved decision is carried out by an ordinary sync.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import attrs
 
 from heartbeat_kit.errors import DecisionRefusedError, UnknownDecisionError
 from heartbeat_kit.sync._complete import Completion
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind, DecisionState, to_json
-from heartbeat_kit.sync._places import DECISIONS, Places
+from heartbeat_kit.sync._places import DECISIONS, OBJECTS, Places
 from heartbeat_kit.sync._survey import read_decisions
+from heartbeat_kit.sync._writer import Objects, Writer
 
-__all__ = ["answer", "approved_for", "find", "listed"]
+__all__ = ["Versions", "answer", "approved_for", "find", "listed", "versions_of"]
 
 
 def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
@@ -48,6 +51,27 @@ def find(places: Places, decision_id: str) -> Decision:
     raise UnknownDecisionError(f"{decision_id!r:.80}: {found}; decisions() lists them")
 
 
+class Versions(NamedTuple):
+    """The contents a decision is about.
+
+    Attributes:
+        base: What both sides agreed on last; ``None`` for no file, or one that nobody keeps any more.
+        machine: The same of the machine.
+        baseline: The same of the baseline.
+    """
+
+    base: bytes | None
+    machine: bytes | None
+    baseline: bytes | None
+
+
+def versions_of(places: Places, decision: Decision) -> Versions:
+    """What is kept of the contents of a decision: all of them while it is open, but for those of a collision."""
+    kept = Objects(Writer(places.shared), OBJECTS)
+    shas = (decision.base, decision.machine, decision.baseline)
+    return Versions(*(None if sha256 is None else kept.get(sha256) for sha256 in shas))
+
+
 def answer(
     places: Places, completion: Completion, decision: Decision, state: DecisionState, action: DecisionAction | None
 ) -> Decision:
@@ -69,12 +93,6 @@ def answer(
             paths=[decision.path],
         )
     action = decision.action if action is None else action
-    if state is DecisionState.APPROVED and decision.kind is DecisionKind.COLLISION:
-        raise DecisionRefusedError(
-            f"{decision.reason or decision.path}: no version is to be chosen here, rename one of the files",
-            machine_id=decision.machine_id,
-            paths=[decision.path],
-        )
     if state is DecisionState.APPROVED and action is DecisionAction.MANUAL_REVIEW:
         raise DecisionRefusedError(
             f"the decision about {decision.path} has no proposal: say action='sync_to_baseline' to take the machine's "

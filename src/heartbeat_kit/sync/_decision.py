@@ -123,6 +123,26 @@ class Decision:
             "reason": self.reason,
         }
 
+    def _repr_html_(self) -> str:
+        from heartbeat_kit._tables import html_table  # noqa: PLC0415 - for notebooks only
+
+        return html_table(*self._rows(), caption=f"{self.path} of {self.machine_id}: {self.state}")
+
+    def __rich__(self) -> Any:
+        from heartbeat_kit._tables import rich_table  # noqa: PLC0415 - rich is optional
+
+        return rich_table(*self._rows(), caption=f"{self.path} of {self.machine_id}: {self.state}")
+
+    def _rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        contents = (("agreed on last", self.base), ("the machine", self.machine), ("the baseline", self.baseline))
+        rows: list[tuple[str, ...]] = [
+            ("what it is about", self.reason or str(self.kind)),
+            *((name, "no file" if sha256 is None else sha256[:8]) for name, sha256 in contents),
+            ("approving it does", str(self.action)),
+            ("id", self.id),
+        ]
+        return ("what", "which"), rows
+
     def __repr__(self) -> str:
         return f"<Decision {self.id[:8]} {self.kind} {self.path} of {self.machine_id}: {self.state}, {self.action}>"
 

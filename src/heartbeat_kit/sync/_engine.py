@@ -7,7 +7,7 @@ tests run it on a simulated disk, the coordinator on a real one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import attrs
@@ -33,7 +33,7 @@ from heartbeat_kit.sync._retention import sweep_trash
 from heartbeat_kit.sync._selection import Selection
 from heartbeat_kit.sync._session import Lock, Session, Sessions, file_errors
 from heartbeat_kit.sync._snapshot import Validator
-from heartbeat_kit.sync._survey import Survey, Surveyor
+from heartbeat_kit.sync._survey import Survey, Surveyor, holding_back
 
 __all__ = ["Engine", "Task"]
 
@@ -111,8 +111,7 @@ class Engine:
         Raises:
             RecoveryPendingError: An interrupted run is to be finished first.
         """
-        self.sessions.require_quiet()
-        with file_errors():
+        with self.sessions.looking():
             survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
             return self._plan(survey, task).plan
 
@@ -126,13 +125,16 @@ class Engine:
             return self._look(task)
         with self.sessions.open() as session:
             edited = self._sweep()
+            moving: list[str] = []
             for left in range(_TRIES - 1, -1, -1):
                 try:
-                    report = self._attempt(task, session)
+                    # The last try is made without what did not stand still in those before: the rest need not wait.
+                    report = self._attempt(task, session, moving if left == 0 else ())
                     return attrs.evolve(report, note="; ".join(filter(None, [report.note, edited])))
-                except StalePlanError:
+                except StalePlanError as error:
                     if task.plan_id is not None or left == 0:
                         raise
+                    moving.extend(error.paths)
                     self._surveyor.forget()
         raise AssertionError("a run ends with a report or an error")
 
@@ -175,8 +177,7 @@ class Engine:
         return planned._replace(plan=attrs.evolve(planned.plan, actions=chosen))
 
     def _look(self, task: Task) -> SyncReport:
-        self.sessions.require_quiet()
-        with file_errors():
+        with self.sessions.looking():
             survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
             order = task.order(survey)
             done = self._done_before(order)
@@ -194,8 +195,8 @@ class Engine:
             decisions=plan.decisions,
         )
 
-    def _attempt(self, task: Task, session: Session) -> SyncReport:
-        survey = self._surveyor.survey(task.machine_id, task.mode, self._now_ns())
+    def _attempt(self, task: Task, session: Session, moving: Iterable[str]) -> SyncReport:
+        survey = holding_back(self._surveyor.survey(task.machine_id, task.mode, self._now_ns()), moving)
         order = task.order(survey)
         recovered = session.recovered is not None
         done = self._done_before(order)

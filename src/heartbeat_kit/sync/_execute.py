@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 import attrs
 
@@ -18,15 +19,18 @@ from heartbeat_kit.sync._backup import INLINE_LIMIT, Backup, Kept, content_of
 from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._decision import Decision, DecisionState
 from heartbeat_kit.sync._fence import Fence
-from heartbeat_kit.sync._journal import Journal, Step
-from heartbeat_kit.sync._model import File, Side, SyncMode
+from heartbeat_kit.sync._journal import Journal, Step, in_order
+from heartbeat_kit.sync._model import File, Side, Snapshot, SyncMode
 from heartbeat_kit.sync._places import BACKUPS, MANIFEST, OBJECTS, Places, published
 from heartbeat_kit.sync._plan import Act, SyncPlan
 from heartbeat_kit.sync._survey import Survey
-from heartbeat_kit.sync._tree import Kind, Tree
+from heartbeat_kit.sync._tree import Kind, Tree, holds_nothing, stat_at
 from heartbeat_kit.sync._writer import Objects, Writer
 
 __all__ = ["Executor", "Order", "journal_of"]
+
+
+_NAMED: Final = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -124,9 +128,14 @@ class Executor:
         inline = sum(replaced.values()) <= INLINE_LIMIT
         held: dict[str, bytes] = {}
 
+        moved: list[str] = []
+
         def contents() -> Iterator[tuple[str, bytes]]:
             for sha, path in sorted(wanted.items()):
-                data = self._content(survey, path, sha)
+                data = self._find(survey, path, sha)
+                if data is None:
+                    moved.append(path)
+                    continue
                 if inline and sha in replaced:
                     held[sha] = data
                 yield sha, data
@@ -138,6 +147,7 @@ class Executor:
                     if file is not None:
                         wanted.setdefault(file.sha256, action.path)
         self._completion.local.put_all(contents())
+        _refuse_moved(moved)
         # What a later merge would start from; where it is nowhere any more, such a conflict is for a person.
         ancestors = {f.sha256: path for path, f in journal.agreed.items() if f and self._completion.keeps(path)}
         found = ((sha, self._find(survey, path, sha)) for sha, path in sorted(ancestors.items()) if sha not in wanted)
@@ -159,12 +169,6 @@ class Executor:
                     break
         self._completion.pinned.put_all(contents)
 
-    def _content(self, survey: Survey, path: str, sha256: str) -> bytes:
-        data = self._find(survey, path, sha256)
-        if data is None:
-            raise StalePlanError(f"{path} changed since the plan was made; nothing was changed", paths=[path])
-        return data
-
     def _find(self, survey: Survey, path: str, sha256: str) -> bytes | None:
         if sha256 in self._merged:
             return self._merged[sha256]
@@ -172,7 +176,7 @@ class Executor:
         if survey.mode is SyncMode.ONLINE:
             sides.insert(0, self._places.of(Side.MACHINE, path))
         for tree, where in sides:
-            stat = tree.stat(where)
+            stat = stat_at(tree, where)
             if stat is not None and stat.kind is Kind.FILE:
                 content = tree.read(where)
                 if content.sha256 == sha256:
@@ -212,22 +216,31 @@ class Executor:
         for action in plan.actions:
             if not action.effects:
                 continue
-            sides = [(Side.BASELINE, action.baseline)]
+            sides = [(Side.BASELINE, action.baseline, survey.actual)]
             if survey.mode is SyncMode.ONLINE:
-                sides.append((Side.MACHINE, action.machine))
-            for side, entry in sides:
+                sides.append((Side.MACHINE, action.machine, survey.machine))
+            for side, entry, seen in sides:
                 tree, path = self._places.of(side, action.path)
-                if _hash_at(tree, path) != (entry.sha256 if isinstance(entry, File) else None):
+                there = _hash_at(tree, path)
+                if there == "" and _holds_what_was_seen(tree, path, action.path, seen):
+                    there = None
+                if there != (entry.sha256 if isinstance(entry, File) else None):
                     moved.append(action.path)
-        if moved:
-            raise StalePlanError(
-                f"{', '.join(moved[:3])} changed since the plan was made; nothing was changed", paths=moved
-            )
+        _refuse_moved(moved)
+
+
+def _refuse_moved(paths: Iterable[str]) -> None:
+    moved = sorted(set(paths))
+    if moved:
+        more = f" and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
+        raise StalePlanError(
+            f"{', '.join(moved[:_NAMED])}{more} changed since the plan was made; nothing was changed", paths=moved
+        )
 
 
 def journal_of(survey: Survey, plan: SyncPlan, order: Order, *, whole: bool = True) -> Journal:
     """What a run is committed to."""
-    steps = tuple(Step(side=e.side, path=e.path, before=e.before, after=e.after) for e in plan.effects)
+    steps = in_order(Step(side=e.side, path=e.path, before=e.before, after=e.after) for e in plan.effects)
     agreed = _news(survey, plan)
     announce: dict[str, File | None] = {s.path: s.after for s in steps if s.side is Side.BASELINE}
     away = {action.path for action in plan.actions if action.waits}  # the base moves there to what only the machine has
@@ -314,7 +327,15 @@ def write_backup(
 
 
 def _hash_at(tree: Tree, path: str) -> str | None:
-    stat = tree.stat(path)
+    """The hash of a file; ``None`` where nothing is, empty where something else is."""
+    stat = stat_at(tree, path)
     if stat is None:
         return None
     return tree.read(path, keep=False).sha256 if stat.kind is Kind.FILE else ""
+
+
+def _holds_what_was_seen(tree: Tree, where: str, path: str, seen: Snapshot) -> bool:
+    """Whether this is a directory with no file in it but those of the survey."""
+    stat = tree.stat(where)
+    inside = {f"{where}{each.removeprefix(path)}" for each in seen.entries if each.startswith(f"{path}/")}
+    return stat is not None and stat.kind is Kind.DIRECTORY and holds_nothing(tree, where, inside)

@@ -6,7 +6,7 @@ nothing was changed, after it everything will be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -22,7 +22,7 @@ from heartbeat_kit.sync._places import JOURNAL
 from heartbeat_kit.sync._sealed import Damaged, entries_to, file_from, file_to, seal, unseal
 from heartbeat_kit.sync._tree import Tree
 
-__all__ = ["Journal", "Step", "read_journal"]
+__all__ = ["Journal", "Step", "in_order", "read_journal"]
 
 _KIND: Final = "heartbeat_kit.journal"
 
@@ -118,6 +118,14 @@ class Journal:
                 "deferred": dict(self.deferred),
             },
         )
+
+
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Steps in the order they can be done in: new files last, when what may be in their way is gone.
+
+    A losing version is kept before the file that replaces it is written, so it is not late.
+    """
+    return tuple(sorted(steps, key=lambda each: each.before is None and each.side is not Side.CONFLICTS))
 
 
 def read_journal(state: Tree) -> Journal | None:

@@ -20,6 +20,7 @@ __all__ = [
     "MANIFEST",
     "NOTE",
     "OBJECTS",
+    "PUBLISHED",
     "SENTINEL",
     "Places",
     "published",
@@ -34,6 +35,7 @@ CONFLICTS: Final = "baseline/conflicts"
 DECISIONS: Final = "decisions"
 BACKUPS: Final = "backups"
 EPOCHS: Final = "epochs"
+PUBLISHED: Final = "published"
 OBJECTS: Final = "objects"
 """In the shared folder what open decisions pin, in the local state what the journal and the archive need."""
 
@@ -44,7 +46,7 @@ NOTE: Final = "auto.json"
 
 def published(machine_id: str) -> str:
     """The folder of what a machine published."""
-    return f"published/{machine_id}"
+    return f"{PUBLISHED}/{machine_id}"
 
 
 def receipts(transition_id: str) -> str:

@@ -25,6 +25,10 @@ from heartbeat_kit.sync._table import Merge, Table
 __all__ = ["make_plan"]
 
 _SPARED: Final = frozenset({Act.DEFER, Act.CONVERGED})
+_WAYS: Final = (
+    frozenset({Act.CONVERGED, Act.TO_BASELINE, Act.DELETE_IN_BASELINE}),
+    frozenset({Act.CONVERGED, Act.TO_MACHINE, Act.DELETE_ON_MACHINE}),
+)
 """What the guards count neither as changed nor as unchanged; nor what a person decided or was asked before."""
 
 
@@ -149,11 +153,26 @@ def _actions(rows: Mapping[str, Row], machine: _View, baseline: _View, table: Ta
     if rows:
         for path, group in collisions(_present(rows, machine, baseline)).items():
             if path == group[0] and any(rows[each].machine != rows[each].baseline for each in group if each in rows):
-                actions.update(table.collision([rows.get(each) or _unchanged(each, machine) for each in group]))
+                members = [rows.get(each) or _unchanged(each, machine) for each in group]
+                actions.update(_one_way(members, table) or table.collision(members))
     for path, row in rows.items():
         if path not in actions:
             actions[path] = table.action(row)
     return actions
+
+
+def _one_way(members: list[Row], table: Table) -> dict[str, Action] | None:
+    """What becomes of a file in the place of a directory, or the reverse, if one side has only to follow the other.
+
+    If all of it is copied to one side, and nothing collides once it is, nobody need be asked.
+    """
+    first, *others = (row.path for row in members)
+    if not all(path.startswith(f"{first}/") for path in others):
+        return None  # two spellings of one name
+    actions = {row.path: table.action(row) for row in members}
+    acts = {action.act for action in actions.values()}
+    left = [row.path for row in members if isinstance(actions[row.path].after, File)]
+    return actions if any(acts <= way for way in _WAYS) and not collisions(left) else None
 
 
 def _present(rows: Mapping[str, Row], machine: _View, baseline: _View) -> set[str]:

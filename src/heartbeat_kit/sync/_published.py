@@ -140,16 +140,26 @@ def is_spent(shared: Tree, machine_id: str, digest: str) -> bool:
 
 
 def as_snapshot(
-    publication: Publication, covers: Callable[[str], bool], is_here: Callable[[str, File], bool]
+    publication: Publication,
+    announced: Mapping[str, File],
+    covers: Callable[[str], bool],
+    is_here: Callable[[str, File], bool],
 ) -> Snapshot:
     """The publication as the machine's side of an offline plan.
 
     Args:
         publication: What was published.
+        announced: What the baseline announces.
         covers: Which paths take part.
         is_here: Whether the content of a path, where it would be needed, has arrived whole.
     """
     entries: dict[str, Entry] = {}
+    for path in {*publication.entries, *publication.base}:
+        file = publication.entries.get(path)
+        if not covers(path) and file not in (publication.base.get(path), announced.get(path)):
+            entries[path] = Unknown(
+                "the patterns of this coordinator leave it out: one with wider patterns preserves it"
+            )
     for path, file in publication.entries.items():
         if covers(path):
             entries[path] = file if is_here(path, file) else Unknown("published, but its content is not here yet")

@@ -24,7 +24,8 @@ __all__ = ["AUDIT_PREFIX", "RealTree"]
 
 AUDIT_PREFIX: Final = "heartbeat_kit.sync."
 """Before ``create``, ``write``, ``fsync``, ``chmod``, ``chown``, ``mkdir``, ``exchange``, ``move``, ``link``,
-``replace``, ``remove`` and ``sync``; the arguments of the events are the root and the one or two paths in it."""
+``replace``, ``remove``, ``rmdir`` and ``sync``; the arguments of the events are the root and the one or two paths in
+it."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW
 _HELD: Final = (os.O_RDWR if os.name == "nt" else os.O_RDONLY) | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 _CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -195,6 +196,12 @@ class RealTree:
         with self._parent(path) as (directory, name):
             self._tell("remove", path)
             os.unlink(directory.prefix + name, dir_fd=directory.fd)
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        with self._parent(path) as (directory, name):
+            self._tell("rmdir", path)
+            os.rmdir(directory.prefix + name, dir_fd=directory.fd)
 
     def sync(self, directory: str) -> None:
         """Make the names in a directory durable; nothing to do on Windows, which journals them."""

@@ -123,9 +123,10 @@ class SyncReport:
         would = "would have " if self.planned is not None else ""
         waiting = f", {len(self.pending)} pending" if self.pending else ""
         deferred = f", {len(self.deferred)} deferred" if self.deferred else ""
+        asked = counts.decisions_created
         return (
             f"<SyncReport {self.mode} {self.machine_id} {self.outcome}: {would}{counts.files_synced} synced, "
-            f"{counts.conflicts_resolved} resolved, {counts.decisions_created} decisions{waiting}{deferred}>"
+            f"{counts.conflicts_resolved} resolved, {asked} decision{'' if asked == 1 else 's'}{waiting}{deferred}>"
         )
 
     def __wire__(self, locale: str) -> dict[str, Any]:

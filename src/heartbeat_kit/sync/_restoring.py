@@ -7,6 +7,7 @@ rolling back the rollback undoes it.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 
 import attrs
 
@@ -26,7 +27,7 @@ from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._complete import Done
 from heartbeat_kit.sync._decision import DecisionState
 from heartbeat_kit.sync._execute import write_backup
-from heartbeat_kit.sync._journal import Journal, Step
+from heartbeat_kit.sync._journal import Journal, Step, in_order
 from heartbeat_kit.sync._model import File, Side, SyncMode
 from heartbeat_kit.sync._places import OBJECTS, Places
 from heartbeat_kit.sync._real_tree import RealTree
@@ -34,7 +35,7 @@ from heartbeat_kit.sync._receipt import receipts_of
 from heartbeat_kit.sync._report import SyncOutcome, SyncReport
 from heartbeat_kit.sync._session import Session, file_errors
 from heartbeat_kit.sync._survey import overlay
-from heartbeat_kit.sync._tree import Kind
+from heartbeat_kit.sync._tree import Kind, Tree, holds_nothing, stat_at
 from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
 __all__ = ["check_backup", "restore", "try_backup"]
@@ -170,8 +171,9 @@ def _base(places: Places, machine_id: str, archive: Archive | None) -> tuple[dic
 
 def _steps(places: Places, backup: Backup, *, force: bool) -> tuple[Step, ...]:
     steps, edited = [], []
+    touched = {places.of(kept.side, kept.path) for kept in backup.files}
     for kept in backup.files:
-        now = _file_at(places, kept.side, kept.path)
+        now = _file_at(places, kept.side, kept.path, touched)
         if now == kept.before:
             continue
         if now != kept.after and not force:
@@ -185,12 +187,13 @@ def _steps(places: Places, backup: Backup, *, force: bool) -> tuple[Step, ...]:
             machine_id=backup.machine_id,
             paths=edited,
         )
-    return tuple(steps)
+    return in_order(steps)
 
 
 def _prove(places: Places, steps: tuple[Step, ...], done: Done) -> None:
     """A rollback is one only if every file is as it was."""
-    wrong = [step.path for step in steps if _file_at(places, step.side, step.path) != step.after]
+    touched = {places.of(step.side, step.path) for step in steps}
+    wrong = [step.path for step in steps if _file_at(places, step.side, step.path, touched) != step.after]
     if wrong or done.foreign:
         raise SyncFileError(
             f"{', '.join(wrong) or 'a file'} was edited while it was rolled back and was left as it is; the rest is "
@@ -203,10 +206,13 @@ def _kept(step: Step) -> Kept:
     return Kept(side=step.side, path=step.path, before=step.before, after=step.after)
 
 
-def _file_at(places: Places, side: Side, path: str) -> File | None:
+def _file_at(places: Places, side: Side, path: str, touched: Collection[tuple[Tree, str]]) -> File | None:
+    """The file at a path; none is where one of those `touched` is in the way and will not stay."""
     tree, where = places.of(side, path)
-    stat = tree.stat(where)
+    stat = stat_at(tree, where)
     if stat is None:
+        return None
+    if stat.kind is Kind.DIRECTORY and holds_nothing(tree, where, {each for of, each in touched if of is tree}):
         return None
     if stat.kind is not Kind.FILE:
         raise RollbackRefusedError(f"{path} is a {stat.kind} now: nothing was changed", paths=[path])

@@ -7,45 +7,63 @@ ever removed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Final, NamedTuple
 
-from heartbeat_kit.errors import DamagedBackupError
+import attrs
+from attrs import field
+
+from heartbeat_kit._frozen import frozen_mapping
+from heartbeat_kit._requirements import require_length
+from heartbeat_kit.errors import DamagedBackupError, InvalidConfigurationError
 from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._backup import Backup, read_backup
 from heartbeat_kit.sync._journal import read_journal
-from heartbeat_kit.sync._places import DECISIONS, EPOCHS, OBJECTS, Places, receipt
+from heartbeat_kit.sync._places import DECISIONS, EPOCHS, OBJECTS, PUBLISHED, Places, published, receipt, receipts
 from heartbeat_kit.sync._published import read_publication
 from heartbeat_kit.sync._receipt import Receipt, all_receipts
 from heartbeat_kit.sync._restoring import check_backup
 from heartbeat_kit.sync._sealed import Damaged
 from heartbeat_kit.sync._survey import read_decisions
 from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Kind, Tree
-from heartbeat_kit.sync._writer import Objects, Writer
 
-__all__ = ["Pruned", "prune", "sweep_trash"]
+__all__ = ["Limits", "Pruned", "prune", "sweep_trash"]
 
 _WAIT_NS: Final = 600 * 1_000_000_000
 """Displaced files wait this long for an editor that still has them open."""
-
-
 _DAY_NS: Final = 86_400 * 1_000_000_000
+_HASH_LENGTH: Final = 64
+_NEWER: Final = "newer than any that restores something"
 
 
-class Pruned(NamedTuple):
-    """What `prune` removed.
+@attrs.frozen(kw_only=True)
+class Pruned:
+    """What `prune` removed, and what it kept.
 
     Attributes:
-        backups: The names of backups.
+        backups: The names of the backups that went.
         contents: How many contents that nothing names any more.
         receipts: How many receipts of transitions long past.
         temporaries: How many temporary files that a kill had left.
+        kept: The names of the backups that stay, newest first, each with the reason.
+        dry_run: Nothing was removed; it says what would be.
     """
 
     backups: tuple[str, ...]
     contents: int
-    receipts: int = 0
-    temporaries: int = 0
+    receipts: int
+    temporaries: int
+    kept: Mapping[str, str] = field(converter=frozen_mapping)
+    dry_run: bool = False
+
+    def __repr__(self) -> str:
+        would = "would remove " if self.dry_run else ""
+        return (
+            f"<Pruned {would}{len(self.backups)} backups, {self.contents} contents, {self.receipts} receipts, "
+            f"{self.temporaries} temporaries; {len(self.kept)} backups kept>"
+        )
 
 
 class _Found(NamedTuple):
@@ -54,55 +72,111 @@ class _Found(NamedTuple):
     backup: Backup
 
 
-def prune(places: Places, *, keep_last: int, oldest_ms: int | None, max_bytes: int | None, now_ns: int = 0) -> Pruned:
+Remove = Callable[[Tree, str], None]
+
+
+class Limits(NamedTuple):
+    """What stays.
+
+    Attributes:
+        keep_last: So many backups of each machine, newest first.
+        oldest_ms: What was made at or after this time (epoch milliseconds).
+        max_bytes: Of what else would stay the oldest go until the rest is no larger.
+    """
+
+    keep_last: int
+    oldest_ms: int
+    max_bytes: int | None = None
+
+    @classmethod
+    def of(cls, now_ms: int, *, keep_last: int, keep_within: timedelta, max_bytes: int | None) -> Limits:
+        """The limits a person gives.
+
+        Raises:
+            InvalidConfigurationError: One cannot be.
+        """
+        for name, value in (("keep_last", keep_last), ("max_bytes", max_bytes)):
+            if type(value) is not int and not (name == "max_bytes" and value is None):
+                raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a whole number")
+            if value is not None and value < 0:
+                raise InvalidConfigurationError(f"{name} is {value}: expected zero or more")
+        return cls(keep_last, now_ms - require_length("keep_within", keep_within), max_bytes)
+
+
+def prune(places: Places, limits: Limits, *, now_ns: int, dry_run: bool = False) -> Pruned:
     """Remove backups that are beyond every limit given, and the contents that then nothing names.
 
     Args:
         places: The trees.
-        keep_last: So many of each machine stay, newest first.
-        oldest_ms: Those taken at or after this time stay (epoch milliseconds).
-        max_bytes: Of what else would stay the oldest go until the rest is no larger.
+        limits: What stays.
         now_ns: The wall clock; temporaries a day older are nobody's any more.
+        dry_run: Only say what would be removed.
     """
-    found = sorted(_backups(places), key=lambda each: (-each.backup.taken_at_ms, each.name))
+    remove = _leave if dry_run else _remove
+    documents = _documents(places)
+    found = sorted(_backups(places, documents), key=lambda each: (-each.backup.taken_at_ms, each.name))
+    why = _reasons(places, found, limits)
+    goes = [each.name for each in found if each.name not in why]
+    for name in goes:
+        remove(places.backups, name)
+    if goes and not dry_run:
+        places.backups.sync("")
+    named = {sha for each in found if each.name in why for sha in each.backup.contents}
+    known = {each.name for each in found}
+    unread = {name: "it cannot be read, so it is left alone" for name, _ in documents if name not in known}
+    # What a backup that cannot be read keeps beside it is not known.
+    contents = 0 if unread else _forget(places.backups, named, now_ns, remove)
+    return Pruned(
+        backups=tuple(goes),
+        contents=contents + _unpin(places, now_ns, remove),
+        receipts=_forget_receipts(places, limits.oldest_ms, remove),
+        temporaries=_sweep_temporaries(places, now_ns, remove),
+        kept={**why, **unread},
+        dry_run=dry_run,
+    )
+
+
+def _reasons(places: Places, found: Iterable[_Found], limits: Limits) -> dict[str, str]:
+    """Why each backup that stays does; `found` newest first."""
     journal = read_journal(places.state)
     open_paths = {d.path for d in read_decisions(places.shared)[0].values() if d.is_open}
-    pinned = {journal.backup} if journal is not None else set()
-    seen: dict[str, int] = {}
-    stays: list[_Found] = []
-    goes: list[_Found] = []
-    for each in found:
-        place = seen.get(each.backup.machine_id, 0)
-        if place == 0 and not (each.backup.files and _verifies(places, each.name)):
-            pass  # the newest that can restore something is the one that counts
-        else:
-            seen[each.backup.machine_id] = place + 1
-        held = each.name in pinned or place == 0 or any(kept.path in open_paths for kept in each.backup.files)
-        young = oldest_ms is not None and each.backup.taken_at_ms >= oldest_ms
-        if held:
-            pinned.add(each.name)
-        (stays if held or young or place < keep_last else goes).append(each)
-    if max_bytes is not None:
-        size = sum(each.size for each in stays)
-        for each in reversed(list(stays)):
-            if size <= max_bytes:
-                break
-            if each.name not in pinned:
-                stays.remove(each)
-                goes.append(each)
-                size -= each.size
-    for each in goes:
-        places.backups.remove(each.name)
-    if goes:
-        places.backups.sync("")
-    named = {sha for each in stays for sha in each.backup.contents}
-    known = {each.name for each in found}  # what one that cannot be read keeps beside it is not known
-    whole = all(name in known for name, _ in _documents(places))
-    contents = _forget(Objects(Writer(places.backups), OBJECTS), named) if goes and whole else 0
-    receipts = 0 if oldest_ms is None else _forget_receipts(places, oldest_ms)
-    return Pruned(
-        tuple(each.name for each in goes), contents + _unpin(places), receipts, _sweep_temporaries(places, now_ns)
-    )
+    held: dict[str, str] = {}
+    others: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    restoring: Counter[str] = Counter()
+    for name, size, backup in found:
+        sizes[name] = size
+        machine_id = backup.machine_id
+        # The newest that can restore something is the one that counts.
+        is_newest = not restoring[machine_id]
+        restores = not is_newest or (bool(backup.files) and _verifies(places, name))
+        asked = next((kept.path for kept in backup.files if kept.path in open_paths), None)
+        if journal is not None and name == journal.backup:
+            held[name] = "an interrupted run rests on it"
+        elif is_newest:
+            held[name] = f"the newest of {machine_id} that restores something" if restores else _NEWER
+        elif asked is not None:
+            held[name] = f"an open decision is about {asked}"
+        elif backup.taken_at_ms >= limits.oldest_ms:
+            others[name] = "younger than keep_within"
+        elif restoring[machine_id] < limits.keep_last:
+            others[name] = f"one of the last {limits.keep_last} of {machine_id}"
+        restoring[machine_id] += restores
+    if limits.max_bytes is not None:
+        total = sum(sizes[name] for name in (*held, *others))
+        for name in reversed(list(others)):
+            if total > limits.max_bytes:
+                total -= sizes[name]
+                del others[name]
+    return {name: why for name in sizes if (why := held.get(name) or others.get(name))}
+
+
+def _remove(tree: Tree, path: str) -> None:
+    tree.remove(path)
+
+
+def _leave(tree: Tree, path: str) -> None:
+    """A dry run."""
 
 
 def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
@@ -126,31 +200,34 @@ def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
     return edited
 
 
-def _sweep_temporaries(places: Places, now_ns: int) -> int:
+def _sweep_temporaries(places: Places, now_ns: int, remove: Remove) -> int:
     """Those of documents and contents; a step's own are cleared by whoever finishes its run."""
     mine = [(places.state, ""), (places.state, OBJECTS), (places.backups, ""), (places.backups, OBJECTS)]
-    shared = [(places.shared, name) for name in ("baseline", DECISIONS, EPOCHS, OBJECTS)]
+    names = ["baseline", DECISIONS, EPOCHS, OBJECTS]
+    for machine_id in _names(places.shared, PUBLISHED):
+        names += [published(machine_id), f"{published(machine_id)}/{OBJECTS}"]
+    shared = [(places.shared, name) for name in names]
     gone = 0
     for tree, directory in [*mine, *shared]:
         with contextlib.suppress(FileNotFoundError):
             for name, stat in tree.list(directory):
                 ours = stat.kind is Kind.FILE and name.startswith(OUR_PREFIX) and name.endswith(".tmp")
                 if ours and now_ns - stat.mtime_ns > _DAY_NS:
-                    tree.remove(f"{directory}/{name}".removeprefix("/"))
+                    remove(tree, f"{directory}/{name}".removeprefix("/"))
                     gone += 1
     return gone
 
 
-def _unpin(places: Places) -> int:
+def _unpin(places: Places, now_ns: int, remove: Remove) -> int:
     """Forget what only closed decisions pinned."""
     known, damaged = read_decisions(places.shared)
     if damaged:
         return 0  # what a record that cannot be read pins is not known
     named = {sha for decision in known.values() if decision.is_open for sha in decision.pinned}
-    return _forget(Objects(Writer(places.shared), OBJECTS), named)
+    return _forget(places.shared, named, now_ns, remove)
 
 
-def _forget_receipts(places: Places, oldest_ms: int) -> int:
+def _forget_receipts(places: Places, oldest_ms: int, remove: Remove) -> int:
     """Receipts of old, but for the newest of each machine and operation, and what a machine has not taken in yet."""
     archive, shared = read_archive(places.state), places.shared
     known = set(archive.taken) if archive else set()
@@ -165,8 +242,11 @@ def _forget_receipts(places: Places, oldest_ms: int) -> int:
             archive is not None and each.transition_id in known & _published_as_taken(places, each, archive.baseline_id)
         ):
             with contextlib.suppress(FileNotFoundError):
-                shared.remove(receipt(each.transition_id, each.observer))
+                remove(shared, receipt(each.transition_id, each.observer))
                 gone += 1
+            if remove is not _leave:
+                with contextlib.suppress(OSError):  # another's receipt may be in it
+                    shared.rmdir(receipts(each.transition_id))
     return gone
 
 
@@ -179,12 +259,22 @@ def _published_as_taken(places: Places, of: Receipt, baseline_id: str) -> set[st
     return {of.transition_id} if found is None else set(found[0].taken)
 
 
-def _forget(objects: Objects, named: Iterable[str]) -> int:
-    kept = set(named)
-    gone = [sha for sha in objects.names() if sha not in kept]
-    for sha in gone:
-        objects.remove(sha)
-    return len(gone)
+def _forget(tree: Tree, named: Iterable[str], now_ns: int, remove: Remove) -> int:
+    """Remove contents that nothing names; a young one may belong to a record that is still on its way."""
+    kept, gone = set(named), 0
+    with contextlib.suppress(FileNotFoundError):
+        for name, stat in tree.list(OBJECTS):
+            if len(name) == _HASH_LENGTH and name not in kept and now_ns - stat.mtime_ns > _DAY_NS:
+                remove(tree, f"{OBJECTS}/{name}")
+                gone += 1
+    return gone
+
+
+def _names(tree: Tree, directory: str) -> list[str]:
+    try:
+        return [name for name, stat in tree.list(directory) if stat.kind is Kind.DIRECTORY]
+    except FileNotFoundError:
+        return []
 
 
 def _documents(places: Places) -> list[tuple[str, int]]:
@@ -199,9 +289,9 @@ def _documents(places: Places) -> list[tuple[str, int]]:
     ]
 
 
-def _backups(places: Places) -> list[_Found]:
+def _backups(places: Places, documents: Iterable[tuple[str, int]]) -> list[_Found]:
     found = []
-    for name, size in _documents(places):
+    for name, size in documents:
         with contextlib.suppress(DamagedBackupError):
             found.append(_Found(name, size, read_backup(places.backups, name)))
     return found

@@ -119,24 +119,41 @@ class Sessions:
     def local(self) -> Iterator[None]:
         """Hold only the lock among the processes of this machine."""
         self._prepare()
+        with self._locked():
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(self._lock.held())
             except StorageUnavailableError as error:
+                if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, TimeoutError):
+                    raise SyncFileError(f"the local state cannot be used: {error}") from error
                 raise SyncBusyError(f"another sync of this machine is under way: {error}") from error
             yield
 
-    def require_quiet(self) -> None:
-        """Nothing was interrupted; for what only looks.
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look, and write nothing, while nothing waits to be finished.
 
         Raises:
-            RecoveryPendingError: Something was.
+            RecoveryPendingError: Something was interrupted.
+            SyncBusyError: Another run goes on for too long.
+            SyncFileError: A file could not be read.
         """
-        if self.is_interrupted:
+        if self.is_interrupted and self._is_left():
             raise RecoveryPendingError(
                 f"an interrupted run is to be finished first ({JOURNAL} in {self._places.state.root}): call "
                 "recover(), or any sync that is no dry run"
             )
+        with file_errors():
+            yield
+
+    def _is_left(self) -> bool:
+        """Whether what looks interrupted is no run that is just under way; its lock is there already."""
+        with self._locked():
+            return self.is_interrupted
 
     @property
     def is_interrupted(self) -> bool:

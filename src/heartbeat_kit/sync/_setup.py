@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import platformdirs
 
-from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.errors import InvalidConfigurationError, StalePlanError
 from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._baseline import Manifest, read_manifest, read_sentinel
 from heartbeat_kit.sync._decision import DecisionAction
+from heartbeat_kit.sync._fence import Fence
 from heartbeat_kit.sync._model import ABSENT, File, Snapshot, SyncMode
 from heartbeat_kit.sync._paths import path_problem
 from heartbeat_kit.sync._places import BACKUPS, BASELINE_FILES, MANIFEST, NOTE, SENTINEL, Places
@@ -156,28 +157,34 @@ def make_local(found: Folders) -> None:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def adopt(places: Places, actual: Snapshot, covers: Callable[[str], bool]) -> Manifest:
+def adopt(places: Places, look: Callable[[], Snapshot], covers: Callable[[str], bool], fence: Fence) -> Manifest:
     """Announce the files of the baseline as they are; make the baseline if there is none.
 
     Raises:
         BaselineUnavailableError: The manifest that is there is damaged, or this machine knows another baseline.
+        SyncFencedError: Another run took over; nothing was announced.
+        StalePlanError: The baseline moved on meanwhile; nothing was announced.
     """
     shared, writer = places.shared, Writer(places.shared)
-    files: dict[str, File | None] = {p: f for p, f in actual.entries.items() if isinstance(f, File) and not f.doubt}
     archive = read_archive(places.state)
     known = archive.baseline_id if archive else None
     found = shared.stat(MANIFEST) is not None
     marked = read_sentinel(shared, known) if shared.stat(SENTINEL) is not None or (known and not found) else ""
-    if not found:
-        entries = {path: file for path, file in files.items() if file is not None}
-        following = Manifest(baseline_id=marked or str(uuid.uuid4()), generation=1, parent="", entries=entries)
+    # Without a mark the manifest says whose it is: somebody asked for this, so it is no half-mounted share. It is read
+    # before the files: what is announced meanwhile is not taken for gone.
+    manifest, digest = read_manifest(shared, marked or known) if found else (None, "")
+    actual = look()
+    files = {path: file for path, file in actual.entries.items() if isinstance(file, File) and not file.doubt}
+    if manifest is None:
+        following = Manifest(baseline_id=marked or str(uuid.uuid4()), generation=1, parent="", entries=files)
     else:
-        # Without a mark the manifest says whose it is: somebody asked for this, so it is no half-mounted share.
-        manifest, digest = read_manifest(shared, marked or known)
         gone = {path: None for path in manifest.entries if actual.entry(path) is ABSENT and covers(path)}
         following = manifest.after({**gone, **files}, digest) or manifest
     writer.ensure(BASELINE_FILES)
-    writer.put(MANIFEST, following.to_bytes())
+    fence.check()
+    document = following.to_bytes()
+    if not (writer.put_over(digest, MANIFEST, document) if found else writer.put_new(MANIFEST, document)):
+        raise StalePlanError("the baseline moved on while its files were looked at; nothing was changed, try again")
     if not marked:
         writer.put(SENTINEL, f"{following.baseline_id}\n".encode())
     return following

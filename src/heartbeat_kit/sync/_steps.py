@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from heartbeat_kit.sync._journal import Step
-from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Content, Kind, Tree, UnstableFileError
+from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Content, Kind, Tree, UnstableFileError, holds_nothing, stat_at
 from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
 __all__ = ["Foreign", "Stepper"]
@@ -53,6 +53,7 @@ class _Found(NamedTuple):
     mode: int = _PRIVATE
     owner: tuple[int, int] | None = None
     odd: str = ""
+    kind: Kind | None = None
 
 
 class Stepper:
@@ -91,6 +92,10 @@ class Stepper:
             return self._delete(step, writer, path, aside)
         self._clear(number, writer, path, wanted, expected)
         found = _look(tree, path)
+        if found.kind is Kind.DIRECTORY and expected is None:
+            self._check()
+            _remove_empty(tree, path)
+            found = _look(tree, path)
         if not found.odd and found.sha256 == wanted:
             writer.ensure(directory)
             tree.sync(directory)
@@ -220,7 +225,9 @@ class Stepper:
         found = _look(tree, path)
         _settle(tree, parent_of(path))
         tree.sync(TRASH)
-        return None if found.sha256 is None and not found.odd else _foreign(step, found)
+        # A later step may have put a directory there, or a file above it.
+        gone = not found.odd or found.kind is Kind.DIRECTORY or _is_nowhere(tree, path)
+        return None if gone and found.sha256 is None else _foreign(step, found)
 
     def _clear(self, number: int, writer: Writer, path: str, wanted: str, expected: str | None) -> None:
         """Discard what an earlier try left under the temporary name; somebody's save that came out there goes back."""
@@ -264,6 +271,15 @@ class Stepper:
             tree.remove(temp)
 
 
+def _remove_empty(tree: Tree, directory: str) -> None:
+    """Remove a directory in which no file is; what is put into it meanwhile keeps it there."""
+    with contextlib.suppress(OSError):
+        if holds_nothing(tree, directory):
+            for name, _ in tree.list(directory):
+                _remove_empty(tree, f"{directory}/{name}")
+            tree.rmdir(directory)
+
+
 def _settle(tree: Tree, directory: str) -> None:
     """Make the names in a directory durable, unless somebody removed it."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -278,7 +294,7 @@ def _look(tree: Tree, path: str) -> _Found:
     if stat is None:
         return _Found(None)
     if stat.kind is not Kind.FILE:
-        return _Found(None, odd=f"a {stat.kind}")
+        return _Found(None, odd=f"a {stat.kind}", kind=stat.kind)
     try:
         content = tree.read(path, keep=False)
     except FileNotFoundError:
@@ -286,6 +302,13 @@ def _look(tree: Tree, path: str) -> _Found:
     except UnstableFileError:
         return _Found(None, stat.size, odd="being written")
     return _Found(content.sha256, content.stat.size, content.stat.mode, (content.stat.uid, content.stat.gid))
+
+
+def _is_nowhere(tree: Tree, path: str) -> bool:
+    """Whether a file is in the place of a directory on the way, so that nothing can be there."""
+    with contextlib.suppress(NotADirectoryError):
+        return stat_at(tree, path) is None
+    return False
 
 
 def _foreign(step: Step, found: _Found) -> Foreign:

@@ -16,17 +16,17 @@ from heartbeat_kit.errors import BaselineUnavailableError, DamagedSyncStateError
 from heartbeat_kit.sync._archive import Archive, read_archive
 from heartbeat_kit.sync._baseline import Manifest, announced, read_manifest, read_sentinel
 from heartbeat_kit.sync._decision import Decision, from_json
-from heartbeat_kit.sync._model import ABSENT, File, Side, Snapshot, SyncMode, Unsupported
+from heartbeat_kit.sync._model import ABSENT, File, Side, Snapshot, SyncMode, Unknown, Unsupported
 from heartbeat_kit.sync._places import BASELINE_FILES, DECISIONS, Places, published
 from heartbeat_kit.sync._published import as_snapshot, is_spent, read_publication
 from heartbeat_kit.sync._receipt import Receipt, receipts_of
 from heartbeat_kit.sync._sealed import Damaged
 from heartbeat_kit.sync._selection import Selection
 from heartbeat_kit.sync._snapshot import Remembered, Validator, read_snapshot, takes_part
-from heartbeat_kit.sync._tree import Kind, Tree
+from heartbeat_kit.sync._tree import Kind, Tree, holds_nothing
 from heartbeat_kit.sync._writer import Objects, Writer
 
-__all__ = ["Agreed", "Survey", "Surveyor", "overlay", "read_decisions"]
+__all__ = ["Agreed", "Survey", "Surveyor", "holding_back", "overlay", "read_decisions"]
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -147,12 +147,12 @@ class Surveyor:
             agreed: Mapping[str, File] = archive.entries if archive else {}
             known = archive.taken if archive else ()
         else:
-            machine, agreed, known, digest, problem = self._published(machine_id, baseline_id, actual)
+            machine, agreed, known, digest, problem = self._published(machine_id, manifest, actual)
         has_base = mode is SyncMode.OFFLINE or archive is not None
         base, _, fresh = self._agreed(agreed if has_base else None, known, receipts)
         if mode is SyncMode.ONLINE:
-            machine = _with_folders(machine, {*base, *actual.entries}, *self._places.of(Side.MACHINE))
-        actual = _with_folders(actual, {*base, *machine.entries}, *self._places.of(Side.BASELINE))
+            machine = _with_folders(machine, base, actual.entries, *self._places.of(Side.MACHINE))
+        actual = _with_folders(actual, base, machine.entries, *self._places.of(Side.BASELINE))
         decisions, _ = read_decisions(shared)
         return Survey(
             mode=mode,
@@ -171,7 +171,12 @@ class Surveyor:
             machine=machine,
             baseline=announced(manifest, actual, base, machine, covers),
             actual=actual,
-            decisions={key: each for key, each in decisions.items() if each.machine_id == machine_id},
+            decisions={
+                key: each
+                for key, each in decisions.items()
+                # One about a path that takes no part here is for a coordinator with wider patterns.
+                if each.machine_id == machine_id and takes_part(each.path, self._selection)
+            },
             publication_digest=digest,
             receipts=receipts,
             problem=problem,
@@ -203,7 +208,7 @@ class Surveyor:
         return Agreed(base, known, tuple(each.transition_id for each in fresh))
 
     def _published(
-        self, machine_id: str, baseline_id: str, actual: Snapshot
+        self, machine_id: str, manifest: Manifest, actual: Snapshot
     ) -> tuple[Snapshot, Mapping[str, File], tuple[str, ...], str | None, str]:
         shared = self._places.shared
 
@@ -211,7 +216,7 @@ class Surveyor:
             return Snapshot(closed={"": problem}), {}, (), None, problem
 
         try:
-            found = read_publication(shared, machine_id, baseline_id)
+            found = read_publication(shared, machine_id, manifest.baseline_id)
         except (OSError, Damaged) as error:
             return nothing(f"what {machine_id} published cannot be used: {error}")
         if found is None:
@@ -227,8 +232,15 @@ class Surveyor:
             # A content the baseline has too is never read, so it need not have arrived.
             return actual.entry(path) == file or contents.get(file.sha256) is not None
 
-        snapshot = as_snapshot(publication, self._selection.covers, is_here)
+        snapshot = as_snapshot(publication, manifest.entries, self._selection.covers, is_here)
         return snapshot, publication.base, publication.taken, digest, ""
+
+
+def holding_back(survey: Survey, paths: Iterable[str]) -> Survey:
+    """The same, with paths of which nothing is known but that they do not stand still."""
+    moving = dict.fromkeys(paths, Unknown("it kept changing while the sync was under way"))
+    machine = attrs.evolve(survey.machine, entries={**survey.machine.entries, **moving})
+    return attrs.evolve(survey, machine=machine)
 
 
 def overlay(base: dict[str, File], receipt: Receipt) -> None:
@@ -240,23 +252,28 @@ def overlay(base: dict[str, File], receipt: Receipt) -> None:
             base[path] = file
 
 
-def _with_folders(found: Snapshot, named: set[str], tree: Tree, under: str) -> Snapshot:
-    """The snapshot, with what is a folder here and a file elsewhere: no such file was deleted, and none can be put.
+def _with_folders(found: Snapshot, base: Iterable[str], other: Iterable[str], tree: Tree, under: str) -> Snapshot:
+    """The snapshot, with what is a folder here and a file elsewhere, of which the walk tells nothing.
 
-    A walk tells nothing of empty folders. Where something is in the folder, the names collide.
+    A file may take the place of a folder in which there is nothing but what is synced, once that is gone. A folder
+    that holds anything else stays; and in the place of a file that was agreed on, an empty one does not say that the
+    file is deleted.
     """
     folders = []
-    for path in named.difference(found.entries):
+    hidden = set(base)
+    for path in hidden.union(other).difference(found.entries):
         with contextlib.suppress(OSError):
-            stat = tree.stat(f"{under}/{path}".removeprefix("/")) if found.entry(path) is ABSENT else None
-            if stat is not None and stat.kind is Kind.DIRECTORY:
+            where = f"{under}/{path}".removeprefix("/")
+            stat = tree.stat(where) if found.entry(path) is ABSENT else None
+            if stat is None or stat.kind is not Kind.DIRECTORY:
+                continue
+            synced = {f"{under}/{each}".removeprefix("/") for each in found.entries if each.startswith(f"{path}/")}
+            if (path in hidden and not synced) or not holds_nothing(tree, where, synced):
                 folders.append(path)
-    empty = [path for path in folders if not any(each.startswith(f"{path}/") for each in found.entries)]
-    if not empty:
+    if not folders:
         return found
-    return attrs.evolve(
-        found, entries={**found.entries, **dict.fromkeys(empty, Unsupported("a folder, where a file was or is to be"))}
-    )
+    why = Unsupported("a folder, where a file was or is to be")
+    return attrs.evolve(found, entries={**found.entries, **dict.fromkeys(folders, why)})
 
 
 def read_decisions(shared: Tree) -> tuple[dict[str, Decision], frozenset[str]]:

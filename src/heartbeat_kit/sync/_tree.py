@@ -8,11 +8,11 @@ A tree is a folder and all beneath it. Paths are relative to it, POSIX, and no l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["OUR_PREFIX", "TRASH", "Content", "Kind", "Stat", "Tree", "UnstableFileError"]
+__all__ = ["OUR_PREFIX", "TRASH", "Content", "Kind", "Stat", "Tree", "UnstableFileError", "holds_nothing", "stat_at"]
 
 OUR_PREFIX: Final = ".hbk-"
 """Every temporary name of ours starts so."""
@@ -144,6 +144,10 @@ class Tree(Protocol):
         """Remove a file's name."""
         ...
 
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory; ``ENOTEMPTY`` if it is not, ``ENOTDIR`` for what is none."""
+        ...
+
     def sync(self, directory: str) -> None:
         """Make the names in a directory durable; ``EINVAL`` and ``ENOTSUP`` of the medium are passed over."""
         ...
@@ -151,6 +155,41 @@ class Tree(Protocol):
     def sync_file(self, path: str) -> None:
         """Make a file's content durable."""
         ...
+
+
+def stat_at(tree: Tree, path: str) -> Stat | None:
+    """As `Tree.stat`, but beneath a file there is nothing; beneath a link it is not known.
+
+    Raises:
+        NotADirectoryError: There is something else on the way that is no directory.
+    """
+    try:
+        return tree.stat(path)
+    except NotADirectoryError:
+        parent = path.rpartition("/")[0]
+        if parent:
+            found = stat_at(tree, parent)
+            if found is None or found.kind is Kind.FILE:
+                return None
+        raise
+
+
+def holds_nothing(tree: Tree, directory: str, but: Container[str] = ()) -> bool:
+    """Whether there is no file in a directory, nor in those in it, but for some.
+
+    Args:
+        tree: Where.
+        directory: Which.
+        but: Paths of files that do not count.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    inner = [(f"{directory}/{name}", stat) for name, stat in tree.list(directory)]
+    return all(
+        holds_nothing(tree, path, but) if stat.kind is Kind.DIRECTORY else stat.kind is Kind.FILE and path in but
+        for path, stat in inner
+    )
 
 
 MakeTree = Callable[[str], Tree]

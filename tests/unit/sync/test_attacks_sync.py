@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shutil
 
 import pytest
 from sync_world import World, pair
 
-from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.errors import InvalidConfigurationError, RollbackRefusedError
 from heartbeat_kit.sync import SyncOutcome
+from heartbeat_kit.sync._execute import Executor
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +168,116 @@ def test_a_folder_that_cannot_be_written_becomes_a_decision_and_stops_nothing_el
     assert first.read("q") == "1"
     assert [(each.path, each.kind) for each in first.sync.decisions()] == [("etc/x", "foreign_edit")]
     assert "cannot be written" in first.sync.decisions()[0].reason
+
+
+def test_a_coordinator_with_narrower_patterns_takes_back_no_answer_of_a_person(world):
+    first, second = pair(world, {"a.json": "{}", "b.conf": "1", "c": "1"})
+    first.write("b.conf", "first")
+    second.write("b.conf", "second")
+    second.again()
+    (decision,) = first.again().decisions
+    narrow = first.coordinator(include="*.json", state_dir=world.root / "narrow")
+    narrow.apply(narrow.plan())
+    assert [each.state for each in first.sync.decisions()] == ["pending"]
+    second.sync.approve(decision.id, action="sync_to_baseline")
+    narrow.apply(narrow.plan())
+    assert [each.state for each in first.sync.decisions()] == ["approved"]
+    first.again()
+    assert world.baseline()["b.conf"] == b"first"
+
+
+def test_an_observer_with_narrower_patterns_leaves_the_rest_to_others(world):
+    first, second = pair(world, {"a.json": "{}", "b.conf": "1", "c.conf": "1", "d.conf": "1"})
+    third = world.machine("m3", include="*.json")
+    third.beat()
+    third.again()
+    first.write("a.json", '{"last": 1}')
+    first.write("b.conf", "last")
+    (first.folder / "c.conf").unlink()
+    first.sync.publish()
+    world.goes(first, second, third)
+    report = third.sync.sync_on_offline("m1")
+    assert set(report.deferred) == {"b.conf", "c.conf"}
+    assert "wider patterns" in report.deferred["b.conf"]
+    assert world.baseline()["a.json"] == b'{"last": 1}'
+    assert third.sync.sync_on_offline("m1").outcome == "already_done"
+    report = second.sync.sync_on_offline("m1")
+    assert report.outcome == "applied"
+    assert world.baseline()["b.conf"] == b"last"
+    assert not report.deferred
+    assert third.sync.sync_on_offline("m1").outcome == "already_done"
+
+
+def test_a_file_that_never_stands_still_keeps_no_other_from_being_synced(world, monkeypatch):
+    first, _ = pair(world, {"hot": "0", "warm": "0", "cold": "0", "e": "e"})
+    find = Executor._find
+    moves = 0
+
+    def moving(self, survey, path, sha256):
+        nonlocal moves
+        for name in ("hot", "warm"):
+            if path == name:
+                moves += 1
+                first.write(name, f"{moves}")
+        return find(self, survey, path, sha256)
+
+    monkeypatch.setattr(Executor, "_find", moving)
+    for name in ("hot", "warm", "cold"):
+        first.write(name, f"{name} edited")
+    report = first.sync.sync_on_online("m1")
+    assert report.outcome == "applied"
+    assert set(report.deferred) == {"hot", "warm"}
+    assert "kept changing" in report.deferred["hot"]
+    assert world.baseline()["cold"] == b"cold edited"
+    monkeypatch.undo()
+    assert not first.sync.sync_on_online("m1").deferred  # the same return: what was left is done when it can be
+    assert world.baseline()["hot"] == first.read("hot").encode()
+
+
+@pytest.mark.parametrize("inner", ["app/one.conf", "app/deep/one.conf"])
+def test_a_file_takes_the_place_of_a_directory_everywhere(world, inner):
+    first, second = pair(world, {inner: "1", "e": "e", "f": "f"})
+    shutil.rmtree(first.folder / "app")
+    first.write("app", "a file now")
+    first.again()
+    assert world.baseline() == {"app": b"a file now", "e": b"e", "f": b"f"}
+    second.again()
+    assert second.files() == first.files()
+    (first.folder / "app").unlink()
+    first.write(inner, "a directory again")
+    first.again(), second.again()
+    assert second.files() == first.files() == world.baseline()
+
+
+def test_a_directory_that_holds_anything_is_never_replaced(world):
+    first, second = pair(world, {"app/one.conf": "1", "e": "e", "f": "f"})
+    (second.folder / "app" / "one.conf~").write_text("of nobody's business")
+    shutil.rmtree(first.folder / "app")
+    first.write("app", "a file now")
+    first.again()
+    plan = second.sync.plan()
+    assert set(plan.deferred) == {"app", "app/one.conf"}
+    second.sync.apply(plan)
+    assert (second.folder / "app" / "one.conf~").read_text() == "of nobody's business"
+    (second.folder / "app" / "one.conf~").unlink()
+    second.again()
+    assert second.read("app") == "a file now"
+
+
+def test_a_file_in_the_place_of_a_directory_is_rolled_back_and_forth(world):
+    first, _ = pair(world, {"app/one.conf": "1", "e": "e", "f": "f"})
+    before = first.files()
+    shutil.rmtree(first.folder / "app")
+    first.write("app", "a file now")
+    report = first.again()
+    after = world.baseline()
+    back = first.sync.rollback(report.backup_path)
+    assert world.baseline() == before
+    first.sync.rollback(back.backup_path)
+    assert world.baseline() == after
+    (world.files / "app").unlink()
+    (world.files / "app").mkdir()
+    (world.files / "app" / "of somebody").write_text("else")
+    with pytest.raises(RollbackRefusedError):
+        first.sync.rollback(report.backup_path)
+    assert (world.files / "app" / "of somebody").read_text() == "else"

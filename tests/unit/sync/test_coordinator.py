@@ -6,6 +6,8 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -37,10 +39,13 @@ from heartbeat_kit.errors import (
     RollbackRefusedError,
     StalePlanError,
     SyncError,
+    SyncFencedError,
+    SyncFileError,
     TooManyDeletesError,
 )
 from heartbeat_kit.sync import Act, Guards, SyncMode, SyncOutcome
 from heartbeat_kit.sync._complete import Completion
+from heartbeat_kit.sync._engine import Engine
 
 TWO = {"a.conf": "one\n", "d/b.json": "{}"}
 
@@ -250,6 +255,37 @@ class TestFailures:
         assert done.plan_id is not None
         assert (world.files / "a.conf").read_text() == "two\n"
         assert machine.sync.recover().plan_id is None
+
+    def test_a_look_during_a_run_of_another_thread_waits_for_it(self, world, monkeypatch):
+        """Its journal is there, but nothing was interrupted."""
+        machine = world.begin(files=TWO)
+        machine.write("a.conf", "two\n")
+        committed, go_on = threading.Event(), threading.Event()
+        complete = Completion.complete
+
+        def slowly(self, *arguments, **options):
+            committed.set()
+            assert go_on.wait(30)
+            return complete(self, *arguments, **options)
+
+        monkeypatch.setattr(Completion, "complete", slowly)
+        with ThreadPoolExecutor(2) as pool:
+            run = pool.submit(machine.again)
+            assert committed.wait(30)
+            look = pool.submit(machine.coordinator().plan)
+            assert not look.done()
+            go_on.set()
+            assert run.result().changes.files_synced == 1
+            assert look.result().actions == ()
+
+    def test_a_lock_that_cannot_be_opened_is_no_other_run(self, world):
+        machine = world.begin(files=TWO)
+        lock = machine.local / "sync.lock"
+        lock.unlink(missing_ok=True)
+        lock.mkdir()
+        machine.write("a.conf", "two\n")
+        with pytest.raises(SyncFileError, match=r"sync\.lock"):
+            machine.again()
 
     def test_every_entry_point_finishes_what_was_interrupted(self, world, cut_off):
         """Whatever is called next but a look, the interrupted run is done before it."""
@@ -752,6 +788,30 @@ class TestAway:
         assert counts(machine.again().changes) == (3, 0, 0)
         assert machine.files() == {"a.conf": b"by hand\n", "more.conf": b"by hand\n"}
 
+    @pytest.mark.parametrize(("coherent", "error"), [(True, SyncFencedError), (False, StalePlanError)])
+    def test_an_announcement_of_somebody_else_is_not_overwritten(self, tmp_path, monkeypatch, coherent, error):
+        """Where the medium has a fence it says so; elsewhere the manifest is compared and swapped."""
+        delay = timedelta(0) if coherent else timedelta(seconds=30)
+        (tmp_path / "beats").mkdir()
+        world = World(tmp_path, storage=SharedFolderStorage(tmp_path / "beats", propagation_delay=delay))
+        machine = world.begin(files=TWO)
+        other = world.machine("m2")
+        read = Engine.baseline_files
+
+        def slowly(self):
+            found = read(self)
+            monkeypatch.undo()
+            put(world.files / "e", "by hand\n")
+            other.sync.adopt_baseline()
+            return found
+
+        monkeypatch.setattr(Engine, "baseline_files", slowly)
+        with pytest.raises(error):
+            machine.sync.adopt_baseline()
+        manifest = json.loads((world.share / "baseline" / "manifest.json").read_text())
+        assert "e" in manifest["entries"]
+        assert machine.sync.adopt_baseline() == manifest["generation"]
+
 
 def tracked_publication(world):
     return fingerprint(world.share / "published")
@@ -820,8 +880,11 @@ class TestWire:
         machine.write("a.conf", "mine\n")
         world.edit("a.conf", "theirs\n", machine)
         report = machine.sync.sync_on_online("m1")
-        assert "1 decisions" in repr(report)
+        assert "1 decision>" in repr(report)
         assert "<table" in report._repr_html_()
+        (decision,) = report.decisions
+        assert "a.conf of m1: pending" in decision._repr_html_()
+        assert machine.sync.versions(decision.id[:8]) == (None, b"mine\n", b"theirs\n")
         again = pickle.loads(pickle.dumps(report))
         assert again == report
         assert again.synced_at == report.synced_at

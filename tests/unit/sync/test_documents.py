@@ -212,14 +212,14 @@ class TestAnnounced:
 
 
 def test_a_publication_is_unknown_where_its_content_is_not_here():
-    found = as_snapshot(PUBLICATION, lambda path: True, lambda path, file: file == ONE)
+    found = as_snapshot(PUBLICATION, {}, lambda path: True, lambda path, file: file == ONE)
     assert found.entry("a.conf") == ONE
     assert isinstance(found.entry("d/é.json"), Unknown)
     assert isinstance(found.entry("anything"), Unknown)  # the machine could not read its root
     with_hole = Publication(
         machine_id="m1", baseline_id=UUID, number=1, published_at_ms=1, entries={}, unknown={"d": "x"}
     )
-    found = as_snapshot(with_hole, lambda path: True, lambda path, file: True)
+    found = as_snapshot(with_hole, {}, lambda path: True, lambda path, file: True)
     assert isinstance(found.entry("d/x"), Unknown)
     assert found.entry("e") is ABSENT
 

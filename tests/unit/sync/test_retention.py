@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from sync_world import World, contents, everything_kept, pair, tracked
+from sync_world import World, age, contents, everything_kept, fingerprint, no_writes, pair, tracked
 
 from heartbeat_kit.errors import InvalidConfigurationError, SyncError
 from heartbeat_kit.sync._complete import Completion
@@ -112,7 +112,9 @@ def test_backups_of_an_open_decisions_path_and_its_contents_stay_until_it_is_clo
     machine.sync.reject(decision.id)
     pruned = machine.sync.prune(keep_last=0, keep_within=NOW, max_bytes=0)
     assert set(pruned.backups) == set(names[:-1])
-    assert pruned.contents > 0
+    assert pruned.contents == 0  # they are young: another machine's record of them may be on its way
+    age(world.share / "objects")
+    assert machine.sync.prune(keep_last=0, keep_within=NOW).contents > 0
     assert not list((world.share / "objects").iterdir())
 
 
@@ -122,6 +124,7 @@ def test_contents_kept_beside_go_with_the_last_backup_that_names_them(world, mon
     beside = world.share / "backups" / "objects"
     before = set(beside.iterdir())
     assert before
+    age(beside)
     machine.sync.prune(keep_last=1, keep_within=NOW)
     assert left(world) == {names[-1]}
     assert machine.sync.verify(names[-1]) == 1
@@ -138,12 +141,71 @@ def test_pruning_touches_no_tracked_file_and_no_foreign_one(world):
     assert foreign.exists()
 
 
-@pytest.mark.parametrize("keep_within", [timedelta(seconds=-1), 3, "a day"])
-def test_a_time_that_is_none_is_refused(world, keep_within):
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"keep_within": timedelta(seconds=-1)},
+        {"keep_within": 3},
+        {"keep_within": "a day"},
+        {"keep_last": -1},
+        {"keep_last": "2"},
+        {"keep_last": True},
+        {"keep_last": None},
+        {"max_bytes": -1},
+        {"max_bytes": 1.5},
+    ],
+    ids=str,
+)
+def test_a_limit_that_is_none_is_refused(world, limits):
     machine, names = worn(world, times=2)
     with pytest.raises(InvalidConfigurationError):
-        machine.sync.prune(keep_within=keep_within)
+        machine.sync.prune(**{"keep_last": 0, "keep_within": NOW, **limits})
     assert left(world) == set(names)
+
+
+def test_a_dry_run_removes_nothing_and_says_what_a_run_then_removes(world):
+    machine, names = worn(world)
+    for folder in ("backups", "objects"):
+        (world.share / folder).mkdir(exist_ok=True)
+        (world.share / folder / ".hbk-0123.tmp").write_text("left by a kill")
+        age(world.share / folder)
+    before = fingerprint(world.root)
+    with no_writes():
+        would = machine.sync.prune(keep_last=2, keep_within=NOW, dry_run=True)
+    assert fingerprint(world.root) == before
+    assert would.dry_run
+    assert repr(would) == "<Pruned would remove 3 backups, 0 contents, 0 receipts, 2 temporaries; 2 backups kept>"
+    done = machine.sync.prune(keep_last=2, keep_within=NOW)
+    assert (done.backups, done.temporaries, done.kept) == (would.backups, would.temporaries, would.kept)
+    assert left(world) == set(done.kept) == set(names[-2:])
+
+
+def test_why_a_backup_stays(world):
+    machine, names = worn(world)
+    (world.share / "backups" / "notes.json").write_text("a person's notes")
+    machine.write("a.conf", "machine\n")
+    world.edit("a.conf", "baseline\n", machine)
+    machine.again()
+    (world.share / "backups" / names[0]).write_text("damaged")
+    reasons = dict(machine.sync.prune(keep_last=0, keep_within=timedelta(hours=9)).kept)
+    assert reasons[names[-1]] == "the newest of m1 that restores something"
+    assert reasons[names[1]] == "an open decision is about a.conf"
+    assert reasons["notes.json"] == reasons[names[0]] == "it cannot be read, so it is left alone"
+    machine.sync.reject(machine.sync.decisions()[0].id)
+    reasons = dict(machine.sync.prune(keep_last=3, keep_within=NOW).kept)
+    assert reasons[names[-2]] == "one of the last 3 of m1"
+    assert names[1] not in reasons
+
+
+def test_what_a_kill_left_of_a_publication_is_swept(world):
+    machine, _ = worn(world, times=1)
+    machine.sync.publish()
+    for folder in ("", "objects"):
+        place = world.share / "published" / "m1" / folder
+        (place / ".hbk-0123.tmp").write_text("left by a kill")
+        os.utime(place / ".hbk-0123.tmp", (0, 0))
+    assert machine.sync.prune().temporaries == 2
+    assert not list((world.share / "published").rglob(".hbk-*"))
 
 
 def test_what_was_replaced_waits_in_the_trash_and_goes_with_a_later_run(world):
