@@ -41,8 +41,7 @@ from heartbeat_kit.sync._setup import (
     folders,
     make_local,
     open_places,
-    require_action,
-    require_mode,
+    require_one_of,
     require_policy,
 )
 from heartbeat_kit.sync._snapshot import DEFAULT_VALIDATORS, Validator
@@ -209,7 +208,7 @@ class SyncCoordinator:
             SyncError: By its code.
         """
         name = self._machine_id if machine_id is None else normalize_machine_id(machine_id)
-        task = self._tasks.whenever(name, require_mode(mode), guards=guards)
+        task = self._tasks.whenever(name, require_one_of("mode", mode, *SyncMode), guards=guards)
         return self._engine.plan(task._replace(sync_from_baseline=sync_from_baseline))
 
     def apply(self, plan: SyncPlan, *, create_backup: bool = True) -> SyncReport:
@@ -335,7 +334,7 @@ class SyncCoordinator:
             UnknownDecisionError: There is none of that id.
             DecisionRefusedError: It is closed, or an action is needed.
         """
-        chosen = None if action is None else require_action(action)
+        chosen = None if action is None else require_one_of("action", action, *DecisionAction)
         decision = self._answer(decision_id, DecisionState.APPROVED, chosen)
         own = decision.machine_id == self._machine_id
         with contextlib.suppress(MachineNotOfflineError):  # it is alive, and does it itself

@@ -36,7 +36,6 @@ class Choice(StrEnum):
     """The newer version wins. Not decided by this release: a person is asked."""
 
 
-_MIRROR: Final = {Choice.BASELINE: Choice.MACHINE, Choice.MACHINE: Choice.BASELINE}
 _ALLOWED: Final = ", ".join(Choice)
 
 
@@ -94,10 +93,6 @@ class ConflictPolicy:
             if _matcher(pattern)(path):
                 return choice
         return Choice.DECISION
-
-    def mirrored(self) -> ConflictPolicy:
-        """The policy that treats the machine as this one treats the baseline, and the other way round."""
-        return ConflictPolicy([(pattern, _MIRROR.get(choice, choice)) for pattern, choice in self.rules])
 
     def __repr__(self) -> str:
         rules = ", ".join(f"{pattern!r}: '{choice}'" for pattern, choice in self.rules)

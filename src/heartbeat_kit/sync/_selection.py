@@ -5,12 +5,10 @@ Owns the pattern language and `Selection`. Must not know a disk, nor which names
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Final
 
 import attrs
@@ -126,16 +124,6 @@ relative to the folder, write 'etc/cache' or './cache'
         if self.exclude and _any_of(self.exclude).match(f"{directory}/") is not None:
             return False
         return _on_the_way_to(self.include).match(directory) is not None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the patterns, 64 hexadecimal digits; their order and repetition do not matter.
-
-        >>> Selection(exclude=["a", "b"]).digest == Selection(exclude=["b", "a", "a"]).digest
-        True
-        """
-        patterns = {"exclude": sorted(set(self.exclude)), "include": sorted(set(self.include))}
-        return sha256(json.dumps(patterns, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:

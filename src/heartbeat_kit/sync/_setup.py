@@ -9,17 +9,17 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import platformdirs
 
 from heartbeat_kit.errors import InvalidConfigurationError, StalePlanError
 from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._baseline import Manifest, read_manifest, read_sentinel
-from heartbeat_kit.sync._decision import DecisionAction
 from heartbeat_kit.sync._fence import Fence
-from heartbeat_kit.sync._model import ABSENT, File, Snapshot, SyncMode
+from heartbeat_kit.sync._model import ABSENT, File, Snapshot
 from heartbeat_kit.sync._paths import path_problem
 from heartbeat_kit.sync._places import BACKUPS, BASELINE_FILES, MANIFEST, NOTE, SENTINEL, Places
 from heartbeat_kit.sync._policy import Choice, ConflictPolicy
@@ -35,12 +35,13 @@ __all__ = [
     "folders",
     "open_places",
     "read_note",
-    "require_mode",
+    "require_one_of",
     "require_policy",
     "write_note",
 ]
 
 _OURS: Final = ("baseline", "decisions", "epochs", "objects", "published", "transitions")
+Named = TypeVar("Named", bound=StrEnum)
 Folders = tuple[Path, Path, Path, Path | None]
 """Workspace, shared folder, local state, backups."""
 
@@ -95,30 +96,17 @@ def require_policy(policy: ConflictPolicy | Mapping[str, Choice | str] | Choice 
     return ConflictPolicy() if policy is None else ConflictPolicy(policy)
 
 
-def require_mode(mode: SyncMode | str) -> SyncMode:
-    """The mode as one.
+def require_one_of(name: str, value: Named | str, *choices: Named) -> Named:
+    """The choice of that name.
 
     Raises:
-        InvalidConfigurationError: There is no such mode.
+        InvalidConfigurationError: It is none of them.
     """
-    try:
-        return SyncMode(mode)
-    except ValueError as error:
-        raise InvalidConfigurationError(f"mode is {mode!r:.40}: expected 'online' or 'offline'") from error
-
-
-def require_action(action: DecisionAction | str) -> DecisionAction:
-    """The action as one.
-
-    Raises:
-        InvalidConfigurationError: There is no such action.
-    """
-    try:
-        return DecisionAction(action)
-    except ValueError as error:
-        raise InvalidConfigurationError(
-            f"action is {action!r:.40}: expected 'sync_to_baseline' or 'keep_target'"
-        ) from error
+    found = next((each for each in choices if each == value), None)
+    if found is None:
+        expected = " or ".join(f"'{each}'" for each in choices)
+        raise InvalidConfigurationError(f"{name} is {value!r:.40}: expected {expected}")
+    return found
 
 
 def backup_name(backup: str | os.PathLike[str], folder: str) -> str:

@@ -42,12 +42,6 @@ def test_what_is_no_glob_is_refused_at_once():
         ConflictPolicy({"/etc/passwd": "merge"})
 
 
-def test_mirrored_changes_the_sides():
-    policy = ConflictPolicy({"a": "machine", "b": "baseline", "c": "merge", "d": "keep_both"})
-    assert dict(policy.mirrored().rules) == {"a": "baseline", "b": "machine", "c": "merge", "d": "keep_both"}
-    assert policy.mirrored().mirrored() == policy
-
-
 def test_is_a_value():
     policy = ConflictPolicy({"*.json": "merge", "**": "machine"})
     assert policy == ConflictPolicy([("*.json", "merge"), ("**", Choice.MACHINE)])

@@ -219,20 +219,6 @@ def test_a_directory_no_include_leads_into_is_not_entered(include, pruned, enter
     assert [directory for directory in entered.split() if not selection.may_hold(directory)] == []
 
 
-def test_the_digest_stands_for_the_patterns_whatever_their_order():
-    digest = Selection(include=["a", "b"], exclude="c").digest
-    assert digest == "51826d0c0946148b57189ba024f348410401444eb3138e5507eed28ca4021894"
-    assert Selection(include=["b", "a", "b"], exclude=["c", "c"]).digest == digest
-    others = [
-        Selection(),
-        Selection(include=["a", "b"]),
-        Selection(include="c", exclude=["a", "b"]),
-        Selection(include=["a,b"], exclude="c"),
-        Selection(include="é"),
-    ]
-    assert len({digest, *(other.digest for other in others)}) == 6
-
-
 def test_a_selection_pickles_and_can_be_a_key():
     selection = Selection(include="a/**", exclude="b")
     assert pickle.loads(pickle.dumps(selection)) == selection
