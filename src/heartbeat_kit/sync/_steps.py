@@ -273,11 +273,14 @@ class Stepper:
 
 def _remove_empty(tree: Tree, directory: str) -> None:
     """Remove a directory in which no file is; what is put into it meanwhile keeps it there."""
-    with contextlib.suppress(OSError):
-        if holds_nothing(tree, directory):
-            for name, _ in tree.list(directory):
-                _remove_empty(tree, f"{directory}/{name}")
+    if holds_nothing(tree, directory):
+        for name, _ in tree.list(directory):
+            _remove_empty(tree, f"{directory}/{name}")
+        try:
             tree.rmdir(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def _settle(tree: Tree, directory: str) -> None:
