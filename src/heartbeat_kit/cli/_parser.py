@@ -42,6 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_watch(commands)
     add_sync(commands)
+    _add_import(commands)
     return parser
 
 
@@ -67,6 +68,41 @@ def _add_demo(commands: Any) -> None:
         "--machines", type=_machines, default=4, metavar="N", help="size of the fleet, 3 to 24 (default: 4)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder to look around in it")
+
+
+def _add_import(commands: Any) -> None:
+    parser = command(
+        commands,
+        "import-roosync",
+        _import_roosync,
+        summary="take over the fleet of a RooSync folder",
+        description="Stores the newest evidence of each machine that RooSync left in its shared folder. The source is "
+        "only read. Done again it changes nothing.",
+        codes=["0  everything was read", "1  something could not be; it is listed", "2  it failed, or bad usage"],
+    )
+    parser.add_argument("source", metavar="SOURCE", help="RooSync's shared folder, its folder heartbeats, or a file")
+    add_storage(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be stored")
+    parser.add_argument(
+        "--same",
+        action="append",
+        metavar="OTHER=NAME",
+        help="another name of a machine, may be repeated (default: po-2024 is myia-po-2024 if both are there)",
+    )
+    parser.add_argument("--apart", action="store_true", help="no two names are one machine")
+    parser.add_argument(
+        "--interval",
+        type=seconds,
+        metavar="SECONDS",
+        help="the beat they promise (default: as RooSync was set, else 30)",
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def _import_roosync(arguments: argparse.Namespace) -> int:
+    from heartbeat_kit.cli._import import run  # noqa: PLC0415 - other commands pay nothing for it
+
+    return run(arguments)
 
 
 def _add_beat(commands: Any) -> None:

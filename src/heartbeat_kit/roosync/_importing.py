@@ -1,0 +1,129 @@
+"""`import_roosync`: from RooSync's files to a storage.
+
+Owns what is stored. Must not know the layouts (`_reading`), nor which record is believed (`_merging`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from heartbeat_kit._clock import Clock, SystemClock
+from heartbeat_kit._heartbeat import Heartbeat
+from heartbeat_kit._identity import normalize_machine_id
+from heartbeat_kit._times import to_iso
+from heartbeat_kit.errors import InvalidMetadataError
+from heartbeat_kit.roosync._merging import Merged, long_names, merge
+from heartbeat_kit.roosync._reading import read_source
+from heartbeat_kit.roosync._report import ImportReport
+from heartbeat_kit.storage import Storage
+
+__all__ = ["import_roosync"]
+
+_INTERVAL_MS: Final = 30_000
+"""What RooSync's machines promised unless their configuration says otherwise."""
+_AHEAD_MS: Final = 300_000
+_BEFORE_ANY_LIFE: Final = 0
+"""The incarnation of what is imported: any beat of the machine itself is newer, so an import overwrites none."""
+
+
+def import_roosync(
+    source: str | os.PathLike[str],
+    storage: Storage,
+    *,
+    dry_run: bool = False,
+    same: Mapping[str, str] | None = None,
+    interval: timedelta | int | None = None,
+    clock: Clock | None = None,
+) -> ImportReport:
+    """Store the newest evidence of each machine that RooSync left behind. The source is only read.
+
+    Done again it changes nothing, unless the source has newer records. A machine that has beaten into the storage by
+    itself is left as it is.
+
+    Args:
+        source: RooSync's shared folder, its folder ``heartbeats``, or one of its files.
+        storage: Any storage.
+        dry_run: Only say what would be stored.
+        same: Other names of machines, each with the name it stands for. By default a short name that is a long one's
+            behind one word and a hyphen: ``po-2024`` and ``myia-po-2024``. Give ``{}`` to keep all apart.
+        interval: The beat the machines promise (milliseconds, if a number); by default what RooSync's
+            ``heartbeat-service.json`` says, else 30 s.
+        clock: What stamps are compared with: one more than five minutes ahead of it is no sign of life, the time of
+            its file is taken.
+
+    Raises:
+        InvalidConfigurationError: The source is no such folder.
+        InvalidMachineIdError: A name in `same` is none.
+        StorageUnavailableError: The storage cannot be read or written; called again it goes on.
+
+    >>> import json, pathlib, tempfile
+    >>> from heartbeat_kit import MemoryStorage
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "heartbeats"
+    >>> folder.mkdir()
+    >>> beat = {"machineId": "MyIA-Web1", "lastHeartbeat": "2026-01-15T23:30:00.000Z", "status": "online"}
+    >>> _ = (folder / "MyIA-Web1.json").write_text(json.dumps(beat))
+    >>> _ = (folder / "web1.json").write_bytes(b"")
+    >>> storage = MemoryStorage()
+    >>> report = import_roosync(folder.parent, storage)
+    >>> report
+    <ImportReport 1 machine imported, 0 unchanged, 1 unreadable>
+    >>> dict(report.unreadable)
+    {'heartbeats/web1.json': 'empty: 0 bytes of nothing'}
+    >>> import_roosync(folder.parent, storage).unchanged
+    ('myia-web1',)
+    """
+    found = read_source(source)
+    now_ms = (SystemClock() if clock is None else clock).now().wall_ms
+    names = {each.machine_id for each in found.evidence}
+    other = (
+        long_names(names)
+        if same is None
+        else {normalize_machine_id(a): normalize_machine_id(b) for a, b in same.items()}
+    )
+    promised = interval if interval is not None else found.interval_ms or _INTERVAL_MS
+    latest_ms, unreadable = now_ms + _AHEAD_MS, dict(found.unreadable)
+    usable = []
+    for each in found.evidence:
+        if min(each.stamp_ms, each.written_ms) <= latest_ms:
+            usable.append(each)
+        else:
+            unreadable[each.file] = f"its stamp {to_iso(each.stamp_ms)} and its file are of the future"
+    machines = merge(usable, other, latest_ms)
+    records = {each.machine_id: _record(each, promised, unreadable) for each in machines}
+    stored = storage.load().heartbeats
+    fresh = [name for name, record in records.items() if name not in stored or stored[name].order < record.order]
+    if not dry_run:
+        for name in fresh:
+            storage.put(records[name])
+    return ImportReport(
+        imported=tuple(fresh),
+        unchanged=tuple(name for name in records if name not in fresh),
+        merged={each.machine_id: each.files for each in machines if len(each.files) > 1},
+        renamed={name: other[name] for name in sorted(names) if name in other},
+        unreadable=unreadable,
+        ahead={
+            each.machine_id: f"{to_iso(each.newest.stamp_ms)} is in the future: {to_iso(each.seen_ms)} is taken"
+            for each in machines
+            if each.is_ahead
+        },
+        dry_run=dry_run,
+    )
+
+
+def _record(machine: Merged, interval: timedelta | int, unreadable: dict[str, str]) -> Heartbeat:
+    fields: dict[str, Any] = {
+        "machine_id": machine.machine_id,
+        "last_heartbeat": machine.seen_ms,
+        "incarnation": _BEFORE_ANY_LIFE,
+        "seq": max(machine.seen_ms, 0),
+        "interval": interval,
+        "first_seen": machine.first_seen_ms,
+    }
+    try:
+        return Heartbeat(**fields, metadata=machine.newest.metadata)
+    except InvalidMetadataError as error:
+        unreadable[f"{machine.newest.file}: metadata"] = str(error)
+        return Heartbeat(**fields)

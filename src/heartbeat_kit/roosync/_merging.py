@@ -1,0 +1,89 @@
+"""Which of several records of a machine is believed, and which names are one machine's. Pure.
+
+Owns both rules. The newest evidence wins, whatever name it stands under. RooSync kept records of one machine as
+``po-2024`` and as ``myia-po-2024``: a short name is that of the long one if the long one is there and is the short one
+behind one word and a hyphen, and no other is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from heartbeat_kit.roosync._reading import Evidence
+
+__all__ = ["Merged", "long_names", "merge"]
+
+
+class Merged(NamedTuple):
+    """What is known of one machine.
+
+    Attributes:
+        machine_id: Its name.
+        newest: The evidence that is believed.
+        seen_ms: When it says the machine was alive (epoch milliseconds).
+        first_seen_ms: When the machine was there first, of all its records.
+        files: Where all its records were, the newest first.
+        is_ahead: The stamp cannot be: the time of the file is taken.
+    """
+
+    machine_id: str
+    newest: Evidence
+    seen_ms: int
+    first_seen_ms: int
+    files: tuple[str, ...]
+    is_ahead: bool
+
+
+def long_names(names: Iterable[str]) -> dict[str, str]:
+    """The long name of each short one.
+
+    >>> long_names(["po-2024", "myia-po-2024", "web1", "myia-web1", "01"])
+    {'po-2024': 'myia-po-2024', 'web1': 'myia-web1'}
+    """
+    known = sorted(set(names))
+    behind: dict[str, list[str]] = {}
+    for name in known:
+        word, hyphen, short = name.partition("-")
+        if word and hyphen and short:
+            behind.setdefault(short, []).append(name)
+    longer = {short: behind[short][0] for short in known if len(behind.get(short, ())) == 1}
+    for short, name in longer.items():
+        while name in longer:
+            name = longer[name]  # noqa: PLW2901 - each is longer than the one before, so there is an end
+        longer[short] = name
+    return longer
+
+
+def merge(evidence: Iterable[Evidence], same: Mapping[str, str], latest_ms: int) -> list[Merged]:
+    """One record of each machine.
+
+    Args:
+        evidence: All records; each with a stamp or a file that is no later than `latest_ms`.
+        same: The name each of these other names stands for.
+        latest_ms: A stamp later than this is no time at which anybody was alive (epoch milliseconds).
+    """
+    found: dict[str, list[Evidence]] = {}
+    for each in evidence:
+        found.setdefault(same.get(each.machine_id, each.machine_id), []).append(each)
+    merged = []
+    for name, records in sorted(found.items()):
+        ranked = sorted(records, key=lambda each: (-_seen(each, latest_ms), each.file))
+        newest = ranked[0]
+        seen_ms = _seen(newest, latest_ms)
+        firsts = [each.first_seen_ms for each in records if each.first_seen_ms is not None]
+        merged.append(
+            Merged(
+                machine_id=name,
+                newest=newest,
+                seen_ms=seen_ms,
+                first_seen_ms=min([*firsts, seen_ms]),
+                files=tuple(each.file for each in ranked),
+                is_ahead=seen_ms != newest.stamp_ms,
+            )
+        )
+    return merged
+
+
+def _seen(each: Evidence, latest_ms: int) -> int:
+    return each.stamp_ms if each.stamp_ms <= latest_ms else each.written_ms
