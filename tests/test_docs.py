@@ -10,7 +10,7 @@ from sybil import Document
 from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
-from heartbeat_kit import errors, lab, open_storage, roosync, storage, sync, testing
+from heartbeat_kit import aio, errors, lab, open_storage, roosync, storage, sync, testing
 from heartbeat_kit._explain import _REASONS
 from heartbeat_kit.cli._parser import make_parser
 
@@ -86,7 +86,7 @@ def test_the_pages_run_on_one_worker_each(request):
 
 
 @pytest.mark.parametrize(
-    "module", [heartbeat_kit, storage, testing, errors, lab, roosync, sync], ids=lambda module: module.__name__
+    "module", [heartbeat_kit, aio, storage, testing, errors, lab, roosync, sync], ids=lambda module: module.__name__
 )
 def test_every_public_name_is_in_the_reference(module):
     reference = "\n".join(read(path) for path in (DOCS / "reference").glob("*.md"))
@@ -99,7 +99,9 @@ def test_every_public_name_is_in_the_reference(module):
     assert missing == []
 
 
-@pytest.mark.parametrize("module", [heartbeat_kit, storage, testing, lab, roosync, sync], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [heartbeat_kit, aio, storage, testing, lab, roosync, sync], ids=lambda module: module.__name__
+)
 def test_no_property_is_shown_with_half_its_sentence_as_a_type(module):
     """Sphinx takes what stands before a colon in the first sentence of a property for its type."""
     classes = [getattr(module, name) for name in module.__all__ if isinstance(getattr(module, name), type)]
