@@ -40,6 +40,7 @@ __all__ = ["Completion", "Done"]
 _REFUSED: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EINVAL}
 )
+_STALE_NS: Final = 43_200 * 1_000_000_000
 _STAND: Final = (DecisionState.PENDING, DecisionState.APPROVED, DecisionState.REJECTED)
 
 
@@ -67,15 +68,18 @@ class Completion:
         places: The trees.
         observer: Who finishes.
         keeps: Whether the content of an agreed path is kept for later merging.
+        now_ns: The wall clock: what is kept for others and is older than half a day is written anew, so that `prune`
+            spares it until what names it has arrived.
     """
 
-    def __init__(self, places: Places, observer: str, keeps: Callable[[str], bool]) -> None:
+    def __init__(self, places: Places, observer: str, keeps: Callable[[str], bool], now_ns: int = 0) -> None:
         self._places = places
+        self.stale_ns = now_ns - _STALE_NS
         self._observer = observer
         self.keeps = keeps
         self._writers: dict[int, Writer] = {}
         self.local = Objects(self.writer(places.state), OBJECTS)
-        self.pinned = Objects(self.writer(places.shared), OBJECTS)
+        self.pinned = Objects(self.writer(places.shared), OBJECTS, stale_ns=self.stale_ns)
 
     def writer(self, tree: Tree) -> Writer:
         """The writer of a tree for the length of this run."""
@@ -139,7 +143,10 @@ class Completion:
         kept = {each.step.path for each in foreign if each.step.side is Side.BASELINE}
         self._announce(journal, {path for path in journal.announce if path in kept or path in settled}, fence)
         made = (*journal.decisions, *(self._found_foreign(journal, each) for each in foreign))
-        self._decide(made, journal.closes)
+        if again:
+            pinned = ((sha256, self.local.get(sha256)) for each in journal.decisions for sha256 in each.pinned)
+            self.pinned.put_all([(sha256, data) for sha256, data in pinned if data is not None])
+        self._decide(made, journal.closes, lost)
         agreed = {path: file for path, file in journal.agreed.items() if path not in lost}
         archive = self._archive(journal, agreed) if journal.archives else read_archive(self._places.state)
         note = note_synced(self._places.shared, journal.machine_id) if journal.archives else None
@@ -149,6 +156,7 @@ class Completion:
         changes = attrs.evolve(
             journal.planned,
             files_synced=journal.planned.files_synced - len(lost & touched),
+            conflicts_resolved=journal.planned.conflicts_resolved - len(lost.intersection(journal.resolved)),
             decisions_created=len(made),
         )
         self._receipt(journal, changes, agreed)
@@ -222,7 +230,8 @@ class Completion:
             reason=foreign.why,
         )
 
-    def _decide(self, made: Sequence[Decision], closes: Mapping[str, str]) -> None:
+    def _decide(self, made: Sequence[Decision], closes: Mapping[str, str], lost: Container[str]) -> None:
+        """Write the records; one about a path that was left alone was not carried out, and stays as it is."""
         shared = self._places.shared
         writer = self.writer(shared)
         known, _ = read_decisions(shared) if made or closes else ({}, frozenset())
@@ -235,7 +244,7 @@ class Completion:
                 shared.sync(DECISIONS)
         if closes:
             for key, state in closes.items():
-                if key in known:
+                if key in known and (state == DecisionState.SUPERSEDED or known[key].path not in lost):
                     closed = attrs.evolve(known[key], state=DecisionState(state))
                     writer.put(f"{DECISIONS}/{key}.json", to_json(closed))
 

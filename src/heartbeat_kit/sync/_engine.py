@@ -103,7 +103,7 @@ class Engine:
         self._policy = policy
         self._surveyor = Surveyor(places, selection, validators)
         self._planning = Planning(places, policy, validators)
-        self.sessions = Sessions(places, lock, make_fence, self._completion, prepare)
+        self.sessions = Sessions(places, lock, make_fence, self._completion, prepare, sweep=self._sweep)
 
     def plan(self, task: Task) -> SyncPlan:
         """What a sync would do now. Writes nothing.
@@ -124,13 +124,12 @@ class Engine:
         if task.dry_run:
             return self._look(task)
         with self.sessions.open() as session:
-            edited = self._sweep()
             moving: list[str] = []
             for left in range(_TRIES - 1, -1, -1):
                 try:
                     # The last try is made without what did not stand still in those before: the rest need not wait.
                     report = self._attempt(task, session, moving if left == 0 else ())
-                    return attrs.evolve(report, note="; ".join(filter(None, [report.note, edited])))
+                    return attrs.evolve(report, note="; ".join(filter(None, [report.note, session.swept])))
                 except StalePlanError as error:
                     if task.plan_id is not None or left == 0:
                         raise
@@ -166,14 +165,15 @@ class Engine:
         return f"edited while it was replaced, and kept: {', '.join(edited)}" if edited else ""
 
     def _completion(self) -> Completion:
-        return Completion(self.places, self._observer, lambda path: self._policy.choice(path) is Choice.MERGE)
+        keeps = self._policy.choice
+        return Completion(self.places, self._observer, lambda path: keeps(path) is Choice.MERGE, self._now_ns())
 
     def _plan(self, survey: Survey, task: Task) -> Planned:
         guards = self._guards if task.guards is None else task.guards
         planned = self._planning.plan(survey, guards, sync_from_baseline=task.sync_from_baseline)
         if task.only is None:
             return planned
-        chosen = tuple(action for action in planned.plan.actions if action.path == task.only)
+        chosen = tuple(action for action in planned.plan.actions if _one_tree(action.path, task.only))
         return planned._replace(plan=attrs.evolve(planned.plan, actions=chosen))
 
     def _look(self, task: Task) -> SyncReport:
@@ -298,6 +298,11 @@ class Engine:
                 for path, why in {**survey.actual.rejected, **survey.machine.rejected}.items()
             },
         )
+
+
+def _one_tree(path: str, other: str) -> bool:
+    """Whether two paths are one, or one is beneath the other: then neither can be changed without the other."""
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
 
 
 def _refuse(plan: SyncPlan, task: Task) -> None:

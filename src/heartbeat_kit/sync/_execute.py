@@ -167,6 +167,7 @@ class Executor:
                 if data is not None:
                     contents.append((sha256, data))
                     break
+        self._completion.local.put_all(contents)  # they are pinned again, should this be cut off for long
         self._completion.pinned.put_all(contents)
 
     def _find(self, survey: Survey, path: str, sha256: str) -> bytes | None:
@@ -221,9 +222,13 @@ class Executor:
                 sides.append((Side.MACHINE, action.machine, survey.machine))
             for side, entry, seen in sides:
                 tree, path = self._places.of(side, action.path)
-                there = _hash_at(tree, path)
-                if there == "" and _holds_what_was_seen(tree, path, action.path, seen):
-                    there = None
+                try:
+                    there = _hash_at(tree, path)
+                    makes = any(each.side is side and each.after is not None for each in action.effects)
+                    if there == "" and _is_no_file(tree, path, action.path, seen if makes else None):
+                        there = None
+                except (PermissionError, NotADirectoryError):
+                    there = ""  # not as it was found, so it is not known
                 if there != (entry.sha256 if isinstance(entry, File) else None):
                     moved.append(action.path)
         _refuse_moved(moved)
@@ -248,15 +253,17 @@ def journal_of(survey: Survey, plan: SyncPlan, order: Order, *, whole: bool = Tr
         if path not in announce and path not in away and survey.manifest.entries.get(path) != file:
             announce[path] = file
     closes: dict[str, str] = {}
-    current = set()
+    current, asked = set(), set()
     for action in plan.actions:
         if action.decision is not None:
             current.add(action.decision.id)
+            asked.add(action.path)
             if action.decision.state is DecisionState.APPROVED and action.act not in (Act.PENDING, Act.DECISION):
                 closes[action.decision.id] = DecisionState.APPLIED
     if whole and survey.mode is SyncMode.ONLINE:
         for key, decision in survey.decisions.items():
-            if decision.is_open and key not in current and decision.path not in plan.deferred:
+            is_known = decision.path in asked or decision.path not in plan.deferred
+            if decision.is_open and key not in current and is_known:
                 closes[key] = DecisionState.SUPERSEDED
     return Journal(
         id=event_id("run", plan.id, survey.manifest_digest, order.transition_id or "", order.evidence_ms),
@@ -274,6 +281,7 @@ def journal_of(survey: Survey, plan: SyncPlan, order: Order, *, whole: bool = Tr
         decisions=plan.decisions,
         closes=closes,
         planned=attrs.evolve(plan.planned, offline_duration=order.offline_ms),
+        resolved=tuple(action.path for action in plan.actions if action.is_resolved),
         pending=plan.pending,
         deferred=plan.deferred,
     )
@@ -309,7 +317,7 @@ def write_backup(
     writer = completion.writer(backups)
     sizes = backup.contents
     data = {sha: held[sha] if sha in held else contents.get(sha) or b"" for sha in sizes}
-    beside = Objects(writer, OBJECTS)
+    beside = Objects(writer, OBJECTS, stale_ns=completion.stale_ns)
     if sum(sizes.values()) <= INLINE_LIMIT:
         backup = attrs.evolve(backup, inline=data)
     else:
@@ -334,8 +342,10 @@ def _hash_at(tree: Tree, path: str) -> str | None:
     return tree.read(path, keep=False).sha256 if stat.kind is Kind.FILE else ""
 
 
-def _holds_what_was_seen(tree: Tree, where: str, path: str, seen: Snapshot) -> bool:
-    """Whether this is a directory with no file in it but those of the survey."""
+def _is_no_file(tree: Tree, where: str, path: str, seen: Snapshot | None) -> bool:
+    """Whether this is a directory; where a file is to be made, with no file in it but those that were seen."""
     stat = tree.stat(where)
+    if seen is None:
+        return stat is not None and stat.kind is Kind.DIRECTORY
     inside = {f"{where}{each.removeprefix(path)}" for each in seen.entries if each.startswith(f"{path}/")}
     return stat is not None and stat.kind is Kind.DIRECTORY and holds_nothing(tree, where, inside)

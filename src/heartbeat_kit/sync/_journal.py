@@ -65,6 +65,7 @@ class Journal:
         closes: Decisions this run carries out, and what they become.
         backup: The name of the backup, or ``None``.
         planned: What was planned, in numbers.
+        resolved: The paths whose conflicts it settles.
         pending: Paths that wait for the machine.
         deferred: Paths left alone, with the reason.
     """
@@ -85,6 +86,7 @@ class Journal:
     closes: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
     backup: str | None = None
     planned: SyncChanges = field(factory=SyncChanges)
+    resolved: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     deferred: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
 
@@ -114,6 +116,7 @@ class Journal:
                 "closes": dict(self.closes),
                 "backup": self.backup,
                 "planned": changes_to(self.planned),
+                "resolved": list(self.resolved),
                 "pending": list(self.pending),
                 "deferred": dict(self.deferred),
             },
@@ -163,6 +166,7 @@ def _journal(record: Mapping[str, Any]) -> Journal:
         closes={_text(key): DecisionState(value) for key, value in record["closes"].items()},
         backup=None if record["backup"] is None else _text(record["backup"]),
         planned=changes_from(record["planned"]),
+        resolved=tuple(_text(each) for each in record["resolved"]),
         pending=tuple(_text(each) for each in record["pending"]),
         deferred={_text(path): _text(why) for path, why in record["deferred"].items()},
     )

@@ -150,6 +150,11 @@ class Action:
         """Whether both sides agree after it, because of it."""
         return self.act in _DONE and not self.waits
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether it settles a conflict, that is one of rows 12 to 15."""
+        return self.resolved and self.row in _CONFLICT_ROWS
+
     def __repr__(self) -> str:
         return f"<Action {self.act} {self.path} (row {self.row}): {self.why}>"
 
@@ -212,7 +217,7 @@ class SyncPlan:
         """
         return SyncChanges(
             files_synced=sum(each.is_synced for each in self.actions),
-            conflicts_resolved=sum(each.resolved and each.row in _CONFLICT_ROWS for each in self.actions),
+            conflicts_resolved=sum(each.is_resolved for each in self.actions),
             decisions_created=sum(each.is_new for each in self.actions),
         )
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+import attrs
+
 from heartbeat_kit._frozen import FrozenDict
-from heartbeat_kit.sync._decision import Decision
+from heartbeat_kit.sync._decision import Decision, DecisionKind
 from heartbeat_kit.sync._guards import Guards, Refusal, Row, believed, check, is_bare
 from heartbeat_kit.sync._model import ABSENT, Absent, Entry, File, Side, Snapshot, SyncMode, Unknown, Unsupported
 from heartbeat_kit.sync._paths import collisions
@@ -28,7 +30,9 @@ _SPARED: Final = frozenset({Act.DEFER, Act.CONVERGED})
 _WAYS: Final = (
     frozenset({Act.CONVERGED, Act.TO_BASELINE, Act.DELETE_IN_BASELINE}),
     frozenset({Act.CONVERGED, Act.TO_MACHINE, Act.DELETE_ON_MACHINE}),
+    frozenset({Act.CONVERGED, Act.PENDING}),
 )
+_NAMED: Final = 3
 """What the guards count neither as changed nor as unchanged; nor what a person decided or was asked before."""
 
 
@@ -172,7 +176,20 @@ def _one_way(members: list[Row], table: Table) -> dict[str, Action] | None:
     actions = {row.path: table.action(row) for row in members}
     acts = {action.act for action in actions.values()}
     left = [row.path for row in members if isinstance(actions[row.path].after, File)]
-    return actions if any(acts <= way for way in _WAYS) and not collisions(left) else None
+    if any(acts <= way for way in _WAYS):
+        return actions if not collisions(left) else None
+    questions = {path: each for path, each in actions.items() if each.act is Act.DECISION}
+    asks_to_delete = all(each.decision and each.decision.kind is DecisionKind.DELETE for each in questions.values())
+    if not (questions and asks_to_delete and acts <= {*_WAYS[0], Act.DECISION}) or collisions(left):
+        return None
+    why = f"{', '.join(list(questions)[:_NAMED])} must go first, and a person is asked"
+    waiting = {path for path, each in actions.items() if each.act is Act.TO_BASELINE}
+    return {
+        path: attrs.evolve(each, act=Act.DEFER, after=None, resolved=False, decision=None, why=why)
+        if path in waiting
+        else each
+        for path, each in actions.items()
+    }
 
 
 def _present(rows: Mapping[str, Row], machine: _View, baseline: _View) -> set[str]:

@@ -35,7 +35,7 @@ from heartbeat_kit.sync._receipt import receipts_of
 from heartbeat_kit.sync._report import SyncOutcome, SyncReport
 from heartbeat_kit.sync._session import Session, file_errors
 from heartbeat_kit.sync._survey import overlay
-from heartbeat_kit.sync._tree import Kind, Tree, holds_nothing, stat_at
+from heartbeat_kit.sync._tree import Kind, Tree, file_above, holds_nothing, stat_at
 from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
 __all__ = ["check_backup", "restore", "try_backup"]
@@ -211,6 +211,9 @@ def _file_at(places: Places, side: Side, path: str, touched: Collection[tuple[Tr
     tree, where = places.of(side, path)
     stat = stat_at(tree, where)
     if stat is None:
+        above = file_above(tree, where)
+        if above is not None and (tree, above) not in touched:
+            raise RollbackRefusedError(f"{path} is beneath a file now: nothing was changed", paths=[path])
         return None
     if stat.kind is Kind.DIRECTORY and holds_nothing(tree, where, {each for of, each in touched if of is tree}):
         return None

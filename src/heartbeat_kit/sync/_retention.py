@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -28,6 +28,7 @@ from heartbeat_kit.sync._restoring import check_backup
 from heartbeat_kit.sync._sealed import Damaged
 from heartbeat_kit.sync._survey import read_decisions
 from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Kind, Tree
+from heartbeat_kit.sync._writer import Objects, Writer
 
 __all__ = ["Limits", "Pruned", "prune", "sweep_trash"]
 
@@ -136,7 +137,7 @@ def prune(places: Places, limits: Limits, *, now_ns: int, dry_run: bool = False)
     )
 
 
-def _reasons(places: Places, found: Iterable[_Found], limits: Limits) -> dict[str, str]:
+def _reasons(places: Places, found: Sequence[_Found], limits: Limits) -> dict[str, str]:
     """Why each backup that stays does; `found` newest first."""
     journal = read_journal(places.state)
     open_paths = {d.path for d in read_decisions(places.shared)[0].values() if d.is_open}
@@ -163,10 +164,14 @@ def _reasons(places: Places, found: Iterable[_Found], limits: Limits) -> dict[st
             others[name] = f"one of the last {limits.keep_last} of {machine_id}"
         restoring[machine_id] += restores
     if limits.max_bytes is not None:
-        total = sum(sizes[name] for name in (*held, *others))
+        beside = Objects(Writer(places.backups), OBJECTS).sizes()
+        contents = {each.name: set() if each.backup.inline else {*each.backup.contents} for each in found}
+        uses = Counter(sha for name in (*held, *others) for sha in contents[name])
+        total = sum(sizes[name] for name in (*held, *others)) + sum(beside.get(sha, 0) for sha in uses)
         for name in reversed(list(others)):
             if total > limits.max_bytes:
-                total -= sizes[name]
+                uses.subtract(contents[name])
+                total -= sizes[name] + sum(beside.get(sha, 0) for sha in contents[name] if not uses[sha])
                 del others[name]
     return {name: why for name in sizes if (why := held.get(name) or others.get(name))}
 

@@ -42,11 +42,13 @@ class Session(NamedTuple):
         completion: What finishes runs.
         fence: What keeps others out.
         recovered: The interrupted run that was finished first, if there was one.
+        swept: What was found in the trash that a person should know of, in words.
     """
 
     completion: Completion
     fence: Fence
     recovered: Done | None
+    swept: str = ""
 
 
 class Sessions:
@@ -58,6 +60,7 @@ class Sessions:
         make_fence: Among the machines.
         make_completion: What finishes runs.
         prepare: Makes the local folders, before the lock is taken in one.
+        sweep: Lets go of displaced files, before anything else: on a full disk only that makes room.
     """
 
     def __init__(
@@ -67,12 +70,15 @@ class Sessions:
         make_fence: Callable[[], Fence],
         make_completion: Callable[[], Completion],
         prepare: Callable[[], None],
+        *,
+        sweep: Callable[[], str],
     ) -> None:
         self._places = places
         self._lock = lock
         self._make_fence = make_fence
         self._make_completion = make_completion
         self._prepare = prepare
+        self._sweep = sweep
 
     @contextlib.contextmanager
     def open(self, *, founding: bool = False) -> Iterator[Session]:
@@ -91,11 +97,12 @@ class Sessions:
         """
         with self.local(), file_errors():
             self._require_baseline(founding=founding)
+            swept = self._sweep()
             fence = self._make_fence()
             fence.enter()
             try:
                 completion = self._make_completion()
-                yield Session(completion, fence, completion.recover(fence))
+                yield Session(completion, fence, completion.recover(fence), swept)
             except OSError:
                 fence.check()  # what is missing to a run that was overtaken, the other has used up
                 raise

@@ -6,7 +6,6 @@ be done about it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from heartbeat_kit.errors import BaselineUnavailableError, DamagedSyncStateError
 from heartbeat_kit.sync._archive import Archive, read_archive
 from heartbeat_kit.sync._baseline import Manifest, announced, read_manifest, read_sentinel
 from heartbeat_kit.sync._decision import Decision, from_json
+from heartbeat_kit.sync._guards import is_bare
 from heartbeat_kit.sync._model import ABSENT, File, Side, Snapshot, SyncMode, Unknown, Unsupported
 from heartbeat_kit.sync._places import BASELINE_FILES, DECISIONS, Places, published
 from heartbeat_kit.sync._published import as_snapshot, is_spent, read_publication
@@ -238,6 +238,8 @@ class Surveyor:
 
 def holding_back(survey: Survey, paths: Iterable[str]) -> Survey:
     """The same, with paths of which nothing is known but that they do not stand still."""
+    if is_bare(survey.machine):
+        return survey  # the guard against a side that is not there must see it as it is
     moving = dict.fromkeys(paths, Unknown("it kept changing while the sync was under way"))
     machine = attrs.evolve(survey.machine, entries={**survey.machine.entries, **moving})
     return attrs.evolve(survey, machine=machine)
@@ -256,24 +258,42 @@ def _with_folders(found: Snapshot, base: Iterable[str], other: Iterable[str], tr
     """The snapshot, with what is a folder here and a file elsewhere, of which the walk tells nothing.
 
     A file may take the place of a folder in which there is nothing but what is synced, once that is gone. A folder
-    that holds anything else stays; and in the place of a file that was agreed on, an empty one does not say that the
-    file is deleted.
+    that holds anything else stays. Where a file was agreed on, a folder with files that are synced says that it is
+    gone, an empty one says nothing.
     """
-    folders = []
-    hidden = set(base)
+    hidden, odd = set(base), dict[str, Unsupported]()
     for path in hidden.union(other).difference(found.entries):
-        with contextlib.suppress(OSError):
-            where = f"{under}/{path}".removeprefix("/")
-            stat = tree.stat(where) if found.entry(path) is ABSENT else None
-            if stat is None or stat.kind is not Kind.DIRECTORY:
-                continue
-            synced = {f"{under}/{each}".removeprefix("/") for each in found.entries if each.startswith(f"{path}/")}
-            if (path in hidden and not synced) or not holds_nothing(tree, where, synced):
-                folders.append(path)
-    if not folders:
-        return found
-    why = Unsupported("a folder, where a file was or is to be")
-    return attrs.evolve(found, entries={**found.entries, **dict.fromkeys(folders, why)})
+        if found.entry(path) is not ABSENT:
+            continue
+        where = f"{under}/{path}".removeprefix("/")
+        try:
+            stat = tree.stat(where)
+        except OSError as error:
+            if isinstance(error, NotADirectoryError) and not _is_beneath_a_file(path, found):
+                odd[path] = Unsupported("beneath what is no folder")
+            continue
+        if stat is None or stat.kind is not Kind.DIRECTORY:
+            continue
+        synced = {f"{under}/{each}".removeprefix("/") for each in found.entries if each.startswith(f"{path}/")}
+        stays = not synced if path in hidden else not _may_make_way(tree, where, synced)
+        if stays:
+            odd[path] = Unsupported("a folder, where a file was or is to be")
+    return attrs.evolve(found, entries={**found.entries, **odd}) if odd else found
+
+
+def _is_beneath_a_file(path: str, found: Snapshot) -> bool:
+    while path:
+        path = path.rpartition("/")[0]
+        if isinstance(found.entries.get(path), File):
+            return True
+    return False
+
+
+def _may_make_way(tree: Tree, directory: str, synced: set[str]) -> bool:
+    try:
+        return holds_nothing(tree, directory, synced)
+    except OSError:
+        return False  # what cannot be looked into may hold anything
 
 
 def read_decisions(shared: Tree) -> tuple[dict[str, Decision], frozenset[str]]:

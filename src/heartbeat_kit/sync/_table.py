@@ -91,9 +91,8 @@ class Table:
     def action(self, row: Row) -> Action:
         """What becomes of a path on which the three sides do not agree."""
         path, a, m, b = row
-        for where, entry in (("what was agreed on", a), ("the machine", m), ("the baseline", b)):
-            if isinstance(entry, _ODD):
-                return _act(row, 0, Act.DEFER, why=f"{where}: {entry.why}")
+        if odd := _oddity(row):
+            return _act(row, 0, Act.DEFER, why=odd)
         if m == b:
             number = 3 if type(a) is Absent else 4 if type(m) is Absent else 5
             return _act(row, number, Act.CONVERGED, after=_file(m), why=_WHY[number])
@@ -199,9 +198,11 @@ class Table:
         group = [row.path for row in rows]
         more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
         why = f"one name on some systems: {', '.join(group[:_NAMED])}{more}"
+        odd = {row.path: found for row in rows if (found := _oddity(row))}
+        if odd:
+            also = next(f"{path}: {found}" for path, found in odd.items())
+            return {row.path: _act(row, 0, Act.DEFER, why=odd.get(row.path, f"{why}; {also}")) for row in rows}
         actions = {row.path: _act(row, 0, Act.DEFER, why=why) for row in rows}
-        if any(isinstance(entry, _ODD) for row in rows for entry in row[1:]):
-            return actions
         contents = zip(*(_contents(row) for row in rows), strict=True)
         base, machine, baseline = (_digest(group, shas) for shas in contents)
         key = decision_id(self.machine_id, group[0], base, machine, baseline)
@@ -220,6 +221,12 @@ class Table:
         first = actions[group[0]]
         actions[group[0]] = attrs.evolve(first, decision=decision if is_new else found, is_new=is_new)
         return actions
+
+
+def _oddity(row: Row) -> str:
+    """What keeps a path from being compared, and on which side; empty if nothing does."""
+    sides = (("what was agreed on", row.base), ("the machine", row.machine), ("the baseline", row.baseline))
+    return next((f"{where}: {entry.why}" for where, entry in sides if isinstance(entry, _ODD)), "")
 
 
 def _act(

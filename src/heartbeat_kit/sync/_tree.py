@@ -8,14 +8,27 @@ A tree is a folder and all beneath it. Paths are relative to it, POSIX, and no l
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-__all__ = ["OUR_PREFIX", "TRASH", "Content", "Kind", "Stat", "Tree", "UnstableFileError", "holds_nothing", "stat_at"]
+__all__ = [
+    "OUR_PREFIX",
+    "TRASH",
+    "Content",
+    "Kind",
+    "Stat",
+    "Tree",
+    "UnstableFileError",
+    "file_above",
+    "holds_nothing",
+    "stat_at",
+]
 
 OUR_PREFIX: Final = ".hbk-"
 """Every temporary name of ours starts so."""
+_DEEPEST: Final = 32
 TRASH: Final = ".hbk-trash"
 """The folder in the root of a tree where displaced files wait before they are removed."""
 
@@ -166,28 +179,39 @@ def stat_at(tree: Tree, path: str) -> Stat | None:
     try:
         return tree.stat(path)
     except NotADirectoryError:
-        parent = path.rpartition("/")[0]
-        if parent:
-            found = stat_at(tree, parent)
-            if found is None or found.kind is Kind.FILE:
-                return None
-        raise
+        if file_above(tree, path) is None:
+            raise
+        return None
 
 
-def holds_nothing(tree: Tree, directory: str, but: Container[str] = ()) -> bool:
+def file_above(tree: Tree, path: str) -> str | None:
+    """The file that stands where a directory on the way to `path` would have to be, if one does."""
+    parent = path.rpartition("/")[0]
+    while parent:
+        with contextlib.suppress(NotADirectoryError):
+            found = tree.stat(parent)
+            return parent if found is not None and found.kind is Kind.FILE else None
+        parent = parent.rpartition("/")[0]
+    return None
+
+
+def holds_nothing(tree: Tree, directory: str, but: Container[str] = (), *, depth: int = _DEEPEST) -> bool:
     """Whether there is no file in a directory, nor in those in it, but for some.
 
     Args:
         tree: Where.
         directory: Which.
         but: Paths of files that do not count.
+        depth: What is deeper than this counts as a file.
 
     Raises:
         OSError: It cannot be told.
     """
     inner = [(f"{directory}/{name}", stat) for name, stat in tree.list(directory)]
-    return all(
-        holds_nothing(tree, path, but) if stat.kind is Kind.DIRECTORY else stat.kind is Kind.FILE and path in but
+    return depth > 0 and all(
+        holds_nothing(tree, path, but, depth=depth - 1)
+        if stat.kind is Kind.DIRECTORY
+        else stat.kind is Kind.FILE and path in but
         for path, stat in inner
     )
 

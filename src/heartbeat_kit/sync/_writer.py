@@ -11,7 +11,7 @@ import hashlib
 import zlib
 from collections.abc import Iterable
 
-from heartbeat_kit.sync._tree import OUR_PREFIX, Tree
+from heartbeat_kit.sync._tree import OUR_PREFIX, Content, Tree
 
 __all__ = ["Objects", "Writer", "parent_of"]
 
@@ -120,31 +120,38 @@ class Objects:
         writer: The tree.
         directory: Where in it.
         mode: Of the files; private by default, configuration may hold secrets.
+        stale_ns: One that was written before this is written anew when it is put again (epoch nanoseconds).
     """
 
-    def __init__(self, writer: Writer, directory: str, *, mode: int = 0o600) -> None:
+    def __init__(self, writer: Writer, directory: str, *, mode: int = 0o600, stale_ns: int = 0) -> None:
         self._writer = writer
         self._tree = writer.tree
         self._directory = directory
         self._mode = mode
+        self._stale_ns = stale_ns
 
     def get(self, sha256: str) -> bytes | None:
         """The content, or ``None`` if it is not here or is damaged."""
-        try:
-            found = self._tree.read(self._path(sha256))
-        except OSError:
-            return None
-        return found.data if found.sha256 == sha256 else None
+        found = self._read(sha256)
+        return None if found is None else found.data
 
     def put_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
         """Keep contents by their hashes; all are durable when this returns."""
         for sha256, data in contents:
-            if self.get(sha256) is None:
+            found = self._read(sha256)
+            if found is None or found.stat.mtime_ns < self._stale_ns:
                 self._writer.place(self._path(sha256), data, mode=self._mode)
         # Also where nothing was missing: what a run that was cut off put there is seen, but may not be durable yet.
         if self._tree.stat(self._directory) is not None:
             self._writer.ensure(self._directory)
             self._tree.sync(self._directory)
+
+    def _read(self, sha256: str) -> Content | None:
+        try:
+            found = self._tree.read(self._path(sha256))
+        except OSError:
+            return None
+        return found if found.sha256 == sha256 else None
 
     def names(self) -> list[str]:
         """The hashes of what is kept."""

@@ -1,15 +1,30 @@
 """Found by trying to break it: each was a loss, a lie or a standstill once."""
 
+import errno
 import hashlib
 import os
 import shutil
+import time
+from datetime import timedelta
 
 import pytest
-from sync_world import World, pair
+from sync_world import World, age, fingerprint, pair
 
-from heartbeat_kit.errors import InvalidConfigurationError, RollbackRefusedError
+from heartbeat_kit.errors import (
+    InvalidConfigurationError,
+    RollbackRefusedError,
+    StalePlanError,
+    SyncError,
+    SyncFileError,
+    TooManyDeletesError,
+)
 from heartbeat_kit.sync import SyncOutcome
+from heartbeat_kit.sync._complete import Completion
+from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._execute import Executor
+from heartbeat_kit.sync._real_tree import RealTree
+from heartbeat_kit.sync._tree import TRASH
+from heartbeat_kit.sync._writer import Objects, Writer
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +296,247 @@ def test_a_file_in_the_place_of_a_directory_is_rolled_back_and_forth(world):
     with pytest.raises(RollbackRefusedError):
         first.sync.rollback(report.backup_path)
     assert (world.files / "app" / "of somebody").read_text() == "else"
+
+
+def swapped(world, inner="D/a"):
+    """Two machines that agree; on the first the directory has become a file, on the baseline too."""
+    first, second = pair(world, {inner: "1", "e": "e", "f": "f", "g": "g"})
+    shutil.rmtree(first.folder / "D")
+    first.write("D", "a file now")
+    first.write("e", "edited")
+    first.again()
+    return first, second
+
+
+@pytest.mark.parametrize("why", ["unlisted", "too deep"])
+def test_a_directory_nobody_can_look_into_stays_and_the_rest_is_synced(world, monkeypatch, why):
+    _, second = swapped(world)
+    (second.folder / "D/cache").mkdir()
+    if why == "too deep":
+        (second.folder / "D/cache" / "/".join("x" * 500)).mkdir(parents=True)
+    else:
+        reading = RealTree.list
+
+        def listing(self, directory):
+            if directory.endswith("D/cache"):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return reading(self, directory)
+
+        monkeypatch.setattr(RealTree, "list", listing)
+    report = second.again()
+    assert report.deferred["D"] == "the machine: a folder, where a file was or is to be"
+    assert report.deferred["D/a"].endswith("; D: the machine: a folder, where a file was or is to be")
+    assert second.read("e") == "edited"
+    assert second.read("D/a") == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+@pytest.mark.parametrize("kind", ["fifo", "file"])
+def test_what_stands_where_a_directory_is_to_be_keeps_back_only_what_is_in_it(world, kind):
+    first, _ = pair(world, {"e": "e", "f": "f"})
+    third = world.machine("m3", include=["run/**", "e"])
+    os.mkfifo(third.folder / "run") if kind == "fifo" else third.write("run", "a file nobody asked for")
+    third.beat()
+    third.again()
+    first.write("run/x", "x")
+    first.write("e", "edited")
+    first.again()
+    report = third.again()
+    assert dict(report.deferred) == {"run/x": "the machine: beneath what is no folder"}
+    assert third.read("e") == "edited"
+    assert not third.sync.decisions()
+
+
+def test_a_rollback_beneath_a_file_that_somebody_made_is_refused_whole(world):
+    first, second = pair(world, {"k/n": "1", "o": "1", "f": "f"})
+    shutil.rmtree(second.folder / "k")
+    second.write("o", "2")
+    second.again()
+    report = first.again()
+    (first.folder / "k").rmdir()
+    first.write("k", "of somebody")
+    before = fingerprint(world.share, first.folder)
+    with pytest.raises(RollbackRefusedError, match="beneath a file"):
+        first.sync.rollback(report.backup_path)
+    after = fingerprint(world.share, first.folder)
+    assert {path for path in after if "/epochs/" not in path} == {path for path in before if "/epochs/" not in path}
+    assert first.read("o") == "2"
+
+
+def test_a_full_disk_is_made_room_on_before_anything_is_finished(world, monkeypatch):
+    """What waits in the trash is let go of first, or the run that needs the room never ends."""
+    machine = world.begin(files={"a": "1", "e": "e", "f": "f"})
+    machine.write("e", "edited")
+    machine.again()
+    trash = machine.world.files.parent.parent / TRASH
+    assert list(trash.iterdir())
+    machine.write("a", "2")
+    create = RealTree.create
+
+    def full(self, path, data, **options):
+        if "baseline/files" in path and list(trash.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return create(self, path, data, **options)
+
+    monkeypatch.setattr(RealTree, "create", full)
+    for call in (machine.again, machine.sync.recover):
+        with pytest.raises(SyncFileError):
+            call()
+    world.clock.jump_wall(timedelta(days=36_500))
+    assert machine.sync.recover().files == 1
+    assert world.baseline()["a"] == b"2"
+
+
+def test_a_content_that_is_put_again_is_young_again(tmp_path):
+    """Or another machine that prunes before the record arrives takes it for one nobody names."""
+    data = b"content"
+    sha256 = hashlib.sha256(data).hexdigest()
+    (tmp_path / "objects").mkdir()
+    stored = tmp_path / "objects" / sha256
+    now_ns = time.time_ns()
+    store = Objects(Writer(RealTree(tmp_path)), "objects", stale_ns=now_ns - 3600 * 10**9)
+    store.put_all([(sha256, data)])
+    inode = stored.stat().st_ino
+    store.put_all([(sha256, data)])
+    assert stored.stat().st_ino == inode  # young enough: not written again
+    os.utime(stored, (1, 1))
+    store.put_all([(sha256, data)])
+    assert stored.stat().st_mtime_ns >= now_ns - 10**9
+    assert stored.read_bytes() == data
+
+
+def test_what_a_decision_pins_is_pinned_again_by_the_run_that_finishes(world, monkeypatch):
+    first, second = pair(world, {"x": "0", "e": "e", "f": "f"})
+    first.write("x", "first")
+    second.write("x", "second")
+    second.again()
+
+    def killed(*_):
+        raise OSError(errno.EIO, "killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Completion, "complete", killed)
+        with pytest.raises(SyncError):
+            first.again()
+    shutil.rmtree(world.share / "objects")
+    first.sync.recover()
+    (decision,) = first.sync.decisions()
+    assert first.sync.versions(decision.id)[1:] == (b"first", b"second")
+
+
+def editing_after_the_commit(monkeypatch, path, text):
+    commit = Completion.commit
+
+    def and_edit(self, journal):
+        commit(self, journal)
+        monkeypatch.undo()
+        path.write_text(text)
+
+    monkeypatch.setattr(Completion, "commit", and_edit)
+
+
+def test_a_decision_whose_step_was_not_done_is_not_said_to_be_applied(world, monkeypatch):
+    first, second = pair(world, {"x": "0", "e": "e", "f": "f"})
+    first.write("x", "first")
+    second.write("x", "second")
+    second.again()
+    (decision,) = first.again().decisions
+    editing_after_the_commit(monkeypatch, first.folder / "x", "edited once more")
+    assert first.sync.approve(decision.id, action="keep_target").state == "approved"
+    assert first.read("x") == "edited once more"
+
+
+def test_a_conflict_whose_step_was_not_done_is_not_counted_as_resolved(world, monkeypatch):
+    first, second = pair(world, {"x": "0", "e": "e", "f": "f"}, policy="baseline")
+    first.write("x", "first")
+    second.write("x", "second")
+    second.again()
+    editing_after_the_commit(monkeypatch, first.folder / "x", "edited once more")
+    changes = first.again().changes
+    assert (changes.files_synced, changes.conflicts_resolved, changes.decisions_created) == (0, 0, 1)
+
+
+def test_a_size_limit_counts_the_contents_beside_the_backups(world, monkeypatch):
+    monkeypatch.setattr("heartbeat_kit.sync._execute.INLINE_LIMIT", 4)
+    machine = world.begin(files={"a": "0", "e": "e", "f": "f"})
+    for number in range(4):
+        world.clock.advance(3600)
+        machine.write("a", f"{number}" * 100_000)
+        machine.again()
+    size = sum(path.stat().st_size for path in (world.share / "backups").rglob("*") if path.is_file())
+    assert size > 300_000
+    age(world.share / "backups" / "objects")
+    machine.sync.prune(max_bytes=250_000)
+    left = sum(path.stat().st_size for path in (world.share / "backups").rglob("*") if path.is_file())
+    assert 100_000 < left <= 250_000
+
+
+def test_a_side_that_was_emptied_meanwhile_is_not_taken_for_one_file_that_moves(world, monkeypatch):
+    """What did not stand still is left out of the last try, but never hides that all is gone."""
+    first, _ = pair(world, {name: name for name in "abcde"})
+    first.write("a", "edited")
+    attempt, tries = Engine._attempt, []
+
+    def moving(self, task, session, held_back):
+        tries.append(held_back)
+        if len(tries) == 3:
+            for each in first.folder.iterdir():
+                each.unlink() if each.is_file() else None
+            return attempt(self, task, session, held_back)
+        raise StalePlanError("a changed", paths=["a"])
+
+    monkeypatch.setattr(Engine, "_attempt", moving)
+    with pytest.raises(TooManyDeletesError):
+        first.sync.sync_on_online("m1")
+    assert len(world.baseline()) == 5
+
+
+def test_what_only_waits_for_its_machine_is_no_collision(world):
+    first, second = pair(world, {"app": "1", "e": "e", "f": "f"})
+    second.sync.publish()
+    (first.folder / "app").unlink()
+    first.write("app/x", "x")
+    first.again()
+    report = second.again(sync_from_baseline=False)
+    assert set(report.pending) == {"app", "app/x"}
+    world.goes(second, first)
+    report = first.sync.sync_on_offline("m2")
+    assert set(report.pending) == {"app", "app/x"}
+    assert not first.sync.decisions()
+
+
+def test_a_published_file_in_the_place_of_a_directory_asks_what_may_be_asked(world):
+    first, second = pair(world, {"D/a": "1", "e": "e", "f": "f"})
+    second.sync.publish()
+    shutil.rmtree(second.folder / "D")
+    second.write("D", "its last edit")
+    second.sync.publish()
+    world.goes(second, first)
+    report = first.sync.sync_on_offline("m2")
+    (decision,) = first.sync.decisions()
+    assert (decision.path, decision.kind) == ("D/a", "delete")
+    assert "must go first" in report.deferred["D"]
+    assert first.sync.approve(decision.id).state == "applied"
+    assert world.baseline()["D"] == b"its last edit"
+
+
+def test_a_collision_has_one_open_question_however_often_it_is_edited(world):
+    first, second = pair(world, {"e": "e", "f": "f"})
+    second.write("d", "a file")
+    second.again()
+    for number in range(3):
+        first.write("d/a", f"{number}")
+        first.again()
+    assert [each.kind for each in first.sync.decisions()] == ["collision"]
+
+
+def test_what_is_not_synced_beside_a_new_file_does_not_keep_the_old_one(world):
+    """A file became a directory in which something else lies: that it is gone is plain all the same."""
+    first, second = pair(world, {"app": "1", "e": "e", "f": "f"}, exclude=["*.log"])
+    (first.folder / "app").unlink()
+    first.write("app/x", "x")
+    first.write("app/run.log", "of nobody's business")
+    assert first.again().changes.files_synced == 2
+    assert "app" not in world.baseline()
+    second.again()
+    assert second.read("app/x") == "x"
