@@ -198,9 +198,9 @@ class Table:
         group = [row.path for row in rows]
         more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
         why = f"one name on some systems: {', '.join(group[:_NAMED])}{more}"
-        odd = {row.path: found for row in rows if (found := _oddity(row))}
+        odd = {row.path: said for row in rows if (said := _oddity(row))}
         if odd:
-            also = next(f"{path}: {found}" for path, found in odd.items())
+            also = next(f"{path}: {said}" for path, said in odd.items())
             return {row.path: _act(row, 0, Act.DEFER, why=odd.get(row.path, f"{why}; {also}")) for row in rows}
         actions = {row.path: _act(row, 0, Act.DEFER, why=why) for row in rows}
         contents = zip(*(_contents(row) for row in rows), strict=True)
