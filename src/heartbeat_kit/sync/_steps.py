@@ -244,7 +244,7 @@ class Stepper:
                 if _look(tree, temp).sha256 != wanted:
                     tree.exchange(temp, path)  # saved once more meanwhile: the newest stays, the one before is stored
                 tree.sync(parent_of(path))
-        self._discard(writer, temp, self._aside(left.sha256, number))
+        self._discard(writer, temp, self._aside(_look(tree, temp).sha256 or left.sha256, number))
 
     def _is_part_of(self, left: Content, wanted: str) -> bool:
         data = self._contents.get(wanted)

@@ -121,6 +121,18 @@ def test_what_a_kill_left_beside_the_file_is_thrown_away_and_not_removed(world):
     assert world.temporaries() == []
 
 
+def test_a_save_that_a_kill_left_beside_the_file_goes_back_and_nothing_in_the_trash_looks_edited(tmp_path):
+    world = World(tmp_path, exchanges=True)
+    temp = world.file.with_name(f"{OUR_PREFIX}{RUN[:12]}-7.tmp")
+    temp.write_bytes(b"saved at that moment")
+    world.file.write_bytes(b"after")
+    left = world.perform()
+    assert left.sha256 == file_of(b"saved at that moment").sha256
+    assert world.file.read_bytes() == b"saved at that moment"
+    for each in world.trash.iterdir():
+        assert each.name.partition("-")[0] == file_of(each.read_bytes()).sha256
+
+
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EACCES, errno.EPERM])
 def test_a_trash_out_of_reach_keeps_no_step_from_being_done(tmp_path, number):
     world = World(tmp_path, exchanges=True)
