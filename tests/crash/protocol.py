@@ -280,7 +280,10 @@ def _edited(scene: Scene, edit: Edit, kill: int | None) -> SimDisk | None:
     parent = path.rpartition("/")[0]
 
     def save(number: int, _: object) -> None:
-        if number == edit.at and disk.inode(parent) is not None:
+        # Nobody can save beneath a file, nor where a directory is.
+        there, above = (None if inode is None else disk.node(inode) for inode in map(disk.inode, (path, parent)))
+        is_directory = above is not None and above.names is not None
+        if number == edit.at and is_directory and (there is None or there.names is None):
             disk.hook = None
             disk.edit(path, edit.data, in_place=edit.in_place)
 

@@ -109,6 +109,16 @@ def test_what_somebody_saves_at_any_point_of_a_run_is_found_again(name, least):
     assert count > least, f"{count} runs"
 
 
+def test_what_somebody_saves_before_a_kill_is_put_back_by_the_run_that_finishes():
+    """Also where it was saved into a file that the run had just moved away, long before it is finished."""
+    scene = small()
+    disk = scene.build()
+    scene.run(disk)
+    count, found = judge_edits(scene, kills=2, only=("machine/gone.conf",), since=committed(disk))
+    assert not found, f"{len(found)} of {count}: {found[:3]}"
+    assert count > 150, f"{count} runs"
+
+
 def test_without_an_exchange_only_a_new_file_just_before_the_replacement_is_lost():
     """No such medium can tell: this is the one gap there is, and the module says so."""
     scene = small()

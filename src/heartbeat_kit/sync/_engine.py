@@ -19,6 +19,7 @@ from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._execute import Executor, Order, Void
 from heartbeat_kit.sync._fence import Fence
 from heartbeat_kit.sync._guards import Guards
+from heartbeat_kit.sync._journal import read_journal
 from heartbeat_kit.sync._model import Snapshot, SyncMode
 from heartbeat_kit.sync._places import Places
 from heartbeat_kit.sync._plan import SyncPlan, printable
@@ -158,8 +159,10 @@ class Engine:
 
     def _sweep(self) -> str:
         """Let go of displaced files; says which were edited after all, because somebody had them open."""
+        pending = read_journal(self.places.state)
+        run_id = None if pending is None else pending.id
         trees = (self.places.workspace, self.places.shared)
-        edited = [f"{tree.root}/{path}" for tree in trees for path in sweep_trash(tree, self._now_ns())]
+        edited = [f"{tree.root}/{path}" for tree in trees for path in sweep_trash(tree, self._now_ns(), run_id)]
         if edited:
             _log.warning("edited while they were replaced, and kept: %s", ", ".join(edited))
         return f"edited while it was replaced, and kept: {', '.join(edited)}" if edited else ""

@@ -26,6 +26,7 @@ from heartbeat_kit.sync._published import read_publication
 from heartbeat_kit.sync._receipt import Receipt, all_receipts
 from heartbeat_kit.sync._restoring import check_backup
 from heartbeat_kit.sync._sealed import Damaged
+from heartbeat_kit.sync._steps import run_of
 from heartbeat_kit.sync._survey import read_decisions
 from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Kind, Tree
 from heartbeat_kit.sync._writer import Objects, Writer
@@ -184,8 +185,15 @@ def _leave(tree: Tree, path: str) -> None:
     """A dry run."""
 
 
-def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
-    """Remove displaced files that waited long enough; returns those that were edited after all, which stay."""
+def sweep_trash(tree: Tree, now_ns: int, run_id: str | None = None) -> list[str]:
+    """Remove displaced files that waited long enough; returns those that were edited after all, which stay.
+
+    Args:
+        tree: Whose trash.
+        now_ns: The wall clock.
+        run_id: A run that is to be finished yet: what was edited of its files it puts back itself.
+    """
+    unfinished = None if run_id is None else f"-{run_of(run_id)}-"
     edited: list[str] = []
     try:
         waiting = tree.list(TRASH)
@@ -198,7 +206,7 @@ def sweep_trash(tree: Tree, now_ns: int) -> list[str]:
         with contextlib.suppress(OSError):  # of another user, perhaps: no run fails for what waits in the trash
             if tree.read(path, keep=False).sha256 == name.partition("-")[0]:
                 tree.remove(path)
-            else:
+            elif unfinished is None or unfinished not in name:
                 kept = f"{TRASH}/edited-{name}"
                 tree.move(path, kept)
                 edited.append(kept)

@@ -20,7 +20,7 @@ from heartbeat_kit.sync._journal import Step
 from heartbeat_kit.sync._tree import OUR_PREFIX, TRASH, Content, Kind, Tree, UnstableFileError, holds_nothing, stat_at
 from heartbeat_kit.sync._writer import Objects, Writer, parent_of
 
-__all__ = ["Foreign", "Stepper"]
+__all__ = ["Foreign", "Stepper", "run_of"]
 
 _TURNS: Final = 64
 """How often a step gives way to somebody who saves between every two of its system calls."""
@@ -56,6 +56,11 @@ class _Found(NamedTuple):
     kind: Kind | None = None
 
 
+def run_of(run_id: str) -> str:
+    """What the names of a run's temporaries and displaced files hold of its id."""
+    return run_id[:12]
+
+
 class Stepper:
     """Does the steps of one run.
 
@@ -66,7 +71,7 @@ class Stepper:
     """
 
     def __init__(self, run_id: str, contents: Objects, check: Callable[[], None]) -> None:
-        self._run = run_id[:12]
+        self._run = run_of(run_id)
         self._contents = contents
         self._check = check
 
