@@ -16,6 +16,7 @@ from heartbeat_kit.cli import main
 from heartbeat_kit.cli._parser_sync import ACTIONS, MODES
 from heartbeat_kit.cli._terminal import Cell, Terminal, printable
 from heartbeat_kit.sync import DecisionAction, SyncMode, SyncOutcome
+from heartbeat_kit.sync._complete import Completion
 
 VARIABLES = ("HEARTBEAT_INTERVAL", "OFFLINE_TIMEOUT", "NO_COLOR", "MACHINE_ID")
 
@@ -466,7 +467,9 @@ class TestBackups:
         path.chmod(0o600)
         path.write_bytes(path.read_bytes()[:-40])
         assert web.fails(command, backup).startswith("error BACKUP_DAMAGED: ")
-        assert web.fails(command, "nothing.json").startswith("error BACKUP_DAMAGED: ")
+        missing = web.fails(command, "nothing.json")
+        assert missing.startswith("error BACKUP_DAMAGED: there is no backup nothing.json in ")
+        assert "'heartbeat-kit sync prune --dry-run'" in missing
 
     def test_pruning_names_what_it_removed(self, web, backup, home):
         for number in range(3):
@@ -495,6 +498,31 @@ class TestBackups:
 
     def test_pruning_keeps_to_a_size(self, web, backup):
         assert web.sync("prune", "--max-bytes", "0").startswith("Removed 1 backup,")
+
+
+class TestAgain:
+    @pytest.mark.parametrize("how", ["--again", "--allow-mass-change"])
+    def test_what_was_interrupted_is_finished_first(self, web, home, how):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Completion, "complete", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+            web.write("app.conf", "port = 2\n")
+            web.fails("online", "--again")
+        assert web.fails("plan").startswith("error RECOVERY_PENDING: ")
+        said = web.sync("online", how)
+        assert "An interrupted run was finished first." in said
+        assert (home / "share/baseline/files/app.conf").read_text() == "port = 2\n"
+
+    def test_what_came_since_is_not_passed_over_in_silence(self, web):
+        web.write("app.conf", "port = 2\n")
+        assert "--again" in web.sync("online")
+        assert "--again" in web.sync("online", "--dry-run")
+        assert "--again" not in web.sync("online", "--again")
+
+    def test_a_rollback_says_that_it_does_not_last_by_itself(self, web, home):
+        web.write("app.conf", "port = 2\n")
+        web.sync("online", "--again")
+        newest = max((home / "share" / "backups").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        assert "synced again by the next sync" in web.sync("rollback", newest.name)
 
 
 class TestShow:

@@ -727,3 +727,19 @@ class TestSyncedFolder:
             clock.advance(30)
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
         storage.close()
+
+    def test_one_look_at_a_stamp_dates_the_silence_by_that_stamp(self, tmp_path, clock):
+        """Not by the look: that would lie ahead of us, and move with every look."""
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        stamp = clock.now_utc - timedelta(minutes=10)
+        for _ in range(2):
+            service, storage = self.watch(folder, clock, tmp_path)
+            storage.put(beat("web-1", at=stamp))
+            seen = service.state()["web-1"]
+            assert seen.status is MachineStatus.OFFLINE
+            assert seen.since is None
+            assert stamp + 4 * MINUTE <= seen.offline_since <= clock.now_utc
+            assert seen.offline_since - seen.warning_since == 2 * MINUTE
+            storage.close()
+            clock.advance(5)

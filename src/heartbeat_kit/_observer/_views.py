@@ -79,6 +79,8 @@ def machine_state(
         MachineStatus.UNKNOWN: warning_ms if now.mono_ms >= warning_ms else known.silence_ms,
     }
     began = memory.wall(since[status]) if entry is None else entry.since_ms
+    if entry is None and known.basis is Basis.SENDER and heartbeat is not None:
+        began = heartbeat.last_heartbeat_ms + since[status] - known.silence_ms  # by its own stamp, as all of this is
     deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
     if known.held:
         deadline = max(offline_ms, warning_ms + timing.hold_ms)

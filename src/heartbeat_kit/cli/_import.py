@@ -9,11 +9,12 @@ import contextlib
 import json
 from argparse import Namespace
 
-from heartbeat_kit import open_storage, to_wire
+from heartbeat_kit import MemoryStorage, open_storage, to_wire
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, named
 from heartbeat_kit.cli._terminal import Cell, Terminal, printable
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.roosync import ImportReport, import_roosync
+from heartbeat_kit.storage import Storage
 
 __all__ = ["run"]
 
@@ -23,7 +24,7 @@ _ALL_READ, _SOME_NOT = 0, 1
 def run(arguments: Namespace) -> int:
     """Import, and show the report."""
     url = named(arguments.storage, "storage", "--storage folder:///srv/share", STORAGE_VARIABLE)
-    with contextlib.closing(open_storage(url)) as storage:
+    with contextlib.closing(_opened(url, dry_run=arguments.dry_run)) as storage:
         report = import_roosync(
             arguments.source,
             storage,
@@ -37,6 +38,19 @@ def run(arguments: Namespace) -> int:
     else:
         _show(terminal, report)
     return _SOME_NOT if report.unreadable else _ALL_READ
+
+
+def _opened(url: str, *, dry_run: bool) -> Storage:
+    """The storage; a dry run makes none, so one that is to be made holds nothing."""
+    place, _, query = url.partition("?")
+    wanted = [option for option in query.split("&") if option]
+    others = [option for option in wanted if option.lower() not in ("create=true", "create=1", "create=yes")]
+    if not dry_run or others == wanted:
+        return open_storage(url)
+    try:
+        return open_storage(f"{place}?{'&'.join(others)}" if others else place)
+    except InvalidConfigurationError:
+        return MemoryStorage()
 
 
 def _same(arguments: Namespace) -> dict[str, str] | None:

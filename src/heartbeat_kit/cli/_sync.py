@@ -13,9 +13,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import attrs
+
 from heartbeat_kit import SyncCoordinator, normalize_machine_id, to_wire
 from heartbeat_kit.cli._opening import SHARED_VARIABLE, WORKSPACE_VARIABLE, named, opened
-from heartbeat_kit.cli._sync_view import SyncView, counted
+from heartbeat_kit.cli._sync_view import SyncView, counted, typed
 from heartbeat_kit.cli._terminal import Terminal
 from heartbeat_kit.errors import MachineNotOfflineError, MachineNotOnlineError, SyncError
 from heartbeat_kit.sync import (
@@ -47,18 +49,6 @@ __all__ = [
 
 _DONE, _LEFT = 0, 1
 _UNDONE: Final = {SyncOutcome.NOT_EXECUTOR, SyncOutcome.VOID, SyncOutcome.NOTHING_PUBLISHED}
-_TYPED: Final = {
-    "recover(discard_damaged=True)": "'heartbeat-kit sync recover --discard-damaged'",
-    "recover()": "'heartbeat-kit sync recover'",
-    "adopt_baseline()": "'heartbeat-kit sync init'",
-    "decisions()": "'heartbeat-kit sync decisions --all'",
-    "apply(plan(guards=Guards.off()))": "pass --allow-mass-change once",
-    "with force=True": "with --force",
-    "action='sync_to_baseline'": "--action sync_to_baseline",
-    "action='keep_target'": "--action keep_target",
-    "point state_dir": "point --state-dir",
-}
-"""What the errors of the library call in Python, and what does the same here."""
 _ADVICE: Final = {
     MachineNotOfflineError: "'heartbeat-kit status --explain {id}' says why; are --interval and --timeout those of the "
     "fleet? Where 'beat --forever' began only just, wait for 2 T: a silence it has not watched does not count",
@@ -85,8 +75,10 @@ def offline(arguments: Namespace) -> int:
     """Preserve what a machine published."""
     with _coordinating(arguments) as coordinator:
         if _whenever(arguments):
+            finished = coordinator.recover()
             made = coordinator.plan(arguments.id, mode=SyncMode.OFFLINE, guards=_guards(arguments))
             report = coordinator.apply(made, create_backup=not arguments.no_backup)
+            report = attrs.evolve(report, recovered=finished.plan_id is not None)
         else:
             report = coordinator.sync_on_offline(
                 arguments.id, create_backup=not arguments.no_backup, dry_run=arguments.dry_run
@@ -100,8 +92,10 @@ def online(arguments: Namespace) -> int:
         name = arguments.id or coordinator.machine_id
         from_baseline = not arguments.no_sync_from_baseline
         if _whenever(arguments):
+            finished = coordinator.recover()
             made = coordinator.plan(name, guards=_guards(arguments), sync_from_baseline=from_baseline)
             report = coordinator.apply(made, create_backup=not arguments.no_backup)
+            report = attrs.evolve(report, recovered=finished.plan_id is not None)
         else:
             report = coordinator.sync_on_online(
                 name,
@@ -160,7 +154,7 @@ def rollback(arguments: Namespace) -> int:
     """Make every file of a backup as it was."""
     with _coordinating(arguments) as coordinator:
         report = coordinator.rollback(arguments.backup, force=arguments.force)
-    _answer(arguments, report, lambda view: view.report(report))
+    _answer(arguments, report, lambda view: view.rolled_back(report))
     return _DONE
 
 
@@ -288,9 +282,7 @@ def _whenever(arguments: Namespace) -> bool:
 
 
 def _advised(error: SyncError) -> str:
-    message = error.message
-    for called, typed in _TYPED.items():
-        message = message.replace(called, typed)
+    message = typed(error.message)
     advice = _ADVICE.get(type(error))
     return f"{message} ({advice.format(id=error.machine_id)})" if advice else message
 

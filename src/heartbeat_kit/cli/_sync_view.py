@@ -24,7 +24,7 @@ from heartbeat_kit.sync import (
     Versions,
 )
 
-__all__ = ["SyncView", "counted"]
+__all__ = ["SyncView", "counted", "typed"]
 
 _SHOWN: Final = 50
 """So many lines of a kind; --json lists them all."""
@@ -40,6 +40,21 @@ _PLANNED: Final = ("files to sync", "conflicts to resolve", "decisions to create
 _INDENT: Final = "  "
 _ID: Final = 8
 _LINES: Final = 200
+
+_TYPED: Final = {
+    "recover(discard_damaged=True)": "'heartbeat-kit sync recover --discard-damaged'",
+    "recover()": "'heartbeat-kit sync recover'",
+    "adopt_baseline()": "'heartbeat-kit sync init'",
+    "decisions()": "'heartbeat-kit sync decisions --all'",
+    "register() or start() its service": "see that it beats",
+    "prune(dry_run=True)": "'heartbeat-kit sync prune --dry-run'",
+    "apply(plan(guards=Guards.off()))": "pass --allow-mass-change once",
+    "with force=True": "with --force",
+    "action='sync_to_baseline'": "--action sync_to_baseline",
+    "action='keep_target'": "--action keep_target",
+    "point state_dir": "point --state-dir",
+}
+"""What the errors of the library call in Python, and what does the same here."""
 
 
 class SyncView:
@@ -78,12 +93,24 @@ class SyncView:
             terminal.prose("An interrupted run was finished first.")
         if report.outcome in _COUNTED:
             self._counts(report)
+        if report.outcome is SyncOutcome.ALREADY_DONE:
+            terminal.prose(
+                "It is done once for each silence or return: 'sync plan' shows what has come since, --again does it.",
+                style="dim",
+            )
         self._section(f"waits for {report.machine_id}", [(path, "") for path in report.pending])
         deferred = [(path, why) for path, why in report.deferred.items() if path not in report.rejected]
         self._section("left alone for now", deferred)
         self._section("cannot be synced under these names", report.rejected.items())
         if waiting:
             self._section_of_decisions(waiting, known, asked=not report.dry_run)
+
+    def rolled_back(self, report: SyncReport) -> None:
+        """What a rollback did, and that it does not last by itself."""
+        self.report(report)
+        self._terminal.prose(
+            "What differs between the sides now is synced again by the next sync: 'sync plan' shows it.", style="dim"
+        )
 
     def plan(self, plan: SyncPlan) -> None:
         """A plan, line by line."""
@@ -92,7 +119,7 @@ class SyncView:
         terminal.line()
         lines = plan.text().split("\n")
         for line in lines:
-            terminal.line(_INDENT + printable(line))
+            terminal.line(_INDENT + printable(typed(line)))
         if plan.actions:
             terminal.line()
             counts = plan.planned
@@ -198,13 +225,14 @@ class SyncView:
     def _how_to_answer(self, first: Decision, width: int) -> None:
         command = f"heartbeat-kit sync approve {first.id[:width]}"
         lines = [
+            (f"heartbeat-kit sync show {first.id[:width]}", "shows how the two differ"),
             (f"{command} --action sync_to_baseline", "takes the version of the machine"),
             (f"{command} --action keep_target", "takes the version of the baseline"),
             (f"heartbeat-kit sync reject {first.id[:width]}", "leaves both as they are"),
         ]
         if first.action is not DecisionAction.MANUAL_REVIEW:
-            lines.insert(0, (command, f"does what is proposed, {first.action}"))
-        self._terminal.line("answer it with one of:")
+            lines.insert(1, (command, f"does what is proposed, {first.action}"))
+        self._terminal.line("look at it, and answer it with one of:")
         for line, effect in lines:
             self._terminal.line(f"{_INDENT}{line}  {self._terminal.paint(effect, 'dim')}")
 
@@ -247,6 +275,13 @@ def _id_width(known: Collection[Decision]) -> int:
     """How much of an id names one decision only."""
     ids = {each.id for each in known}
     return next((n for n in range(_ID, 32) if len({each[:n] for each in ids}) == len(ids)), 32)
+
+
+def typed(text: str) -> str:
+    """A sentence of the library, with what is called in Python replaced by what is typed here."""
+    for called, command in _TYPED.items():
+        text = text.replace(called, command)
+    return text
 
 
 def counted(number: int, noun: str) -> str:

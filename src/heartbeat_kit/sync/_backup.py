@@ -123,6 +123,10 @@ def read_backup(backups: Tree, name: str) -> Backup:
     try:
         record = unseal(_KIND, backups.read(name).data)
         return _backup(record)
+    except FileNotFoundError as error:
+        raise DamagedBackupError(
+            f"there is no backup {name} in {backups.root}: prune(dry_run=True) lists those there are", paths=[name]
+        ) from error
     except (OSError, Damaged) as error:
         raise DamagedBackupError(
             f"the backup {name} in {backups.root} cannot be used: {error}; nothing was changed", paths=[name]

@@ -102,7 +102,7 @@ def restore(places: Places, name: str, session: Session, *, observer: str, now_m
     steps = _steps(places, backup, force=force)
     own = backup.machine_id == observer
     if not steps:
-        return _undone(backup.machine_id, now_ms, own=own)
+        return _undone(backup, now_ms, own=own)
     base, taken = _base(places, backup.machine_id, archive)
     plan_id = event_id("restore", name, now_ms)
     touched = {step.path for step in steps}  # what else both agreed on since stays as it is
@@ -149,14 +149,16 @@ def restore(places: Places, name: str, session: Session, *, observer: str, now_m
     completion.commit(journal)
     done = completion.complete(journal, session.fence)
     _prove(places, steps, done)
-    report = _undone(backup.machine_id, now_ms, own=own)
+    report = _undone(backup, now_ms, own=own)
     path = f"{places.backups.root}/{made}"
     return attrs.evolve(report, changes=done.changes, backup_created=True, backup_path=path, plan_id=plan_id)
 
 
-def _undone(machine_id: str, now_ms: int, *, own: bool) -> SyncReport:
-    mode = SyncMode.ONLINE if own else SyncMode.OFFLINE
-    return SyncReport(machine_id=machine_id, mode=mode, outcome=SyncOutcome.ROLLED_BACK, synced_at=now_ms)
+def _undone(backup: Backup, now_ms: int, *, own: bool) -> SyncReport:
+    """The mode is that of the sync taken back; of a rollback that is taken back, that of who does it."""
+    modes = {str(each): each for each in SyncMode}
+    mode = modes.get(backup.operation, SyncMode.ONLINE if own else SyncMode.OFFLINE)
+    return SyncReport(machine_id=backup.machine_id, mode=mode, outcome=SyncOutcome.ROLLED_BACK, synced_at=now_ms)
 
 
 def _base(places: Places, machine_id: str, archive: Archive | None) -> tuple[dict[str, File], tuple[str, ...]]:

@@ -160,7 +160,7 @@ def _reasons(places: Places, found: Sequence[_Found], limits: Limits) -> dict[st
         elif asked is not None:
             held[name] = f"an open decision is about {asked}"
         elif backup.taken_at_ms >= limits.oldest_ms:
-            others[name] = "younger than keep_within"
+            others[name] = "younger than what may go"
         elif restoring[machine_id] < limits.keep_last:
             others[name] = f"one of the last {limits.keep_last} of {machine_id}"
         restoring[machine_id] += restores

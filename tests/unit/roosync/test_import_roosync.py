@@ -265,6 +265,7 @@ class TestCommandLine:
         said = capsys.readouterr().out
         assert said.startswith("5 machines would be imported, 0 unchanged, 5 unreadable\n")
         assert "heartbeats/con.json" in said
+        assert not (tmp_path / "fleet.json").exists()
         assert main(["import-roosync", str(messy), "--storage", url, "--json"]) == 1
         assert len(json.loads(capsys.readouterr().out)["imported"]) == 5
         assert main(["import-roosync", str(messy), "--storage", url]) == 1
