@@ -13,6 +13,7 @@ from typing import Any
 from heartbeat_kit.cli._arguments import ERRORS, add_storage, add_timing, command, count, seconds
 from heartbeat_kit.cli._beat import beat
 from heartbeat_kit.cli._demo import demo
+from heartbeat_kit.cli._opening import SHARED_VARIABLE, WORKSPACE_VARIABLE
 from heartbeat_kit.cli._parser_sync import add_sync
 from heartbeat_kit.cli._status import status
 from heartbeat_kit.cli._watch import watch
@@ -43,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_watch(commands)
     add_sync(commands)
     _add_import(commands)
+    _add_mcp(commands)
     return parser
 
 
@@ -97,6 +99,40 @@ def _add_import(commands: Any) -> None:
         help="the beat they promise (default: as RooSync was set, else 30)",
     )
     parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def _add_mcp(commands: Any) -> None:
+    parser = command(
+        commands,
+        "mcp",
+        _mcp,
+        summary="serve the fleet to agents by the Model Context Protocol",
+        description="Serves RooSync's tools on standard input and output, for an agent's client to start. Needs the "
+        "extra mcp.",
+        codes=["0  the client went", "2  it failed, or bad usage"],
+    )
+    add_storage(parser)
+    add_timing(parser)
+    parser.add_argument(
+        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
+    )
+    parser.add_argument(
+        "--workspace", metavar="DIR", help=f"this machine's live files (default: ${WORKSPACE_VARIABLE})"
+    )
+    parser.add_argument("--shared", metavar="DIR", help=f"the folder all share (default: ${SHARED_VARIABLE})")
+    parser.add_argument("--state-dir", metavar="DIR", help="local directory for what the service and the sync note")
+    parser.add_argument("--locale", choices=("en", "fr"), default="en", help="language of the messages (default: en)")
+    parser.add_argument(
+        "--passive-beats",
+        action="store_true",
+        help="every call of a tool is also a heartbeat of this machine, at most one in each interval",
+    )
+
+
+def _mcp(arguments: argparse.Namespace) -> int:
+    from heartbeat_kit.cli._mcp import run  # noqa: PLC0415 - other commands pay nothing for it
+
+    return run(arguments)
 
 
 def _import_roosync(arguments: argparse.Namespace) -> int:

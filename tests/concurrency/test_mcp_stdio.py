@@ -1,0 +1,110 @@
+"""The MCP server as agents use it: real processes, the protocol on standard input and output, one shared folder."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("mcp")
+
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="needs POSIX")]
+
+INTERVAL_S, TIMEOUT_S = "0.2", "1.5"
+PATIENCE_S = 60
+
+
+@contextlib.asynccontextmanager
+async def serving(root, name):
+    """A client of a server of this machine; the server is a process of its own."""
+    (root / name).mkdir(exist_ok=True)
+    noted = root / f"{name}.pid"
+    parameters = StdioServerParameters(
+        command="sh",
+        args=["-c", f'echo $$ > "{noted}"; exec "$@"', "sh", *command(root, name, "mcp")],
+        env={**os.environ},
+        cwd=str(root),
+    )
+    with open(root / f"{name}.log", "a") as log:
+        async with Client(stdio_client(parameters, errlog=log)) as client:
+            yield client
+
+
+def command(root, name, *words):
+    """What a person types, or an agent's client, for this machine."""
+    return [
+        *(sys.executable, "-m", "heartbeat_kit", *words),
+        *("--storage", f"folder:{root}/beats?propagation_delay=0", "--machine-id", name),
+        *("--interval", INTERVAL_S, "--timeout", TIMEOUT_S),
+        *("--workspace", str(root / name), "--shared", str(root / "share"), "--state-dir", str(root / f"s-{name}")),
+    ]
+
+
+async def sync(root, name, *words):
+    """A sync typed in a terminal."""
+    done = await asyncio.to_thread(
+        subprocess.run, command(root, name, "sync", *words), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def call(client, tool, **arguments):
+    answer = await client.call_tool(f"roosync_{tool}", arguments)
+    assert not answer.is_error, answer.content
+    return answer.structured_content
+
+
+async def until(client, tool, holds, **arguments):
+    """Ask again until the answer is as it should be."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds(found := await call(client, tool, **arguments)):
+            await asyncio.sleep(0.1)
+    return found
+
+
+def test_a_strangers_path(tmp_path):
+    """Tools are listed, two machines beat, one is killed, called warning and then offline, and what it had is kept."""
+    (tmp_path / "beats").mkdir()
+    (tmp_path / "share").mkdir()
+
+    async def walk():
+        async with serving(tmp_path, "pc-1") as one:
+            names = {tool.name for tool in (await one.list_tools()).tools}
+            assert {"roosync_register_heartbeat", "roosync_sync_on_offline", "roosync_heartbeat_status"} <= names
+            for name in ("pc-1", "pc-2"):
+                (tmp_path / name).mkdir(exist_ok=True)
+                (tmp_path / name / "app.conf").write_text("port = 1\n")
+            await sync(tmp_path, "pc-1", "init")
+            await call(one, "register_heartbeat", machineId="pc-1")
+            await call(one, "start_heartbeat_service", machineId="pc-1", enableAutoSync=False)
+            await call(one, "sync_on_online", machineId="pc-1")
+            with contextlib.suppress(BaseExceptionGroup, OSError):
+                async with serving(tmp_path, "pc-2") as two:
+                    await call(two, "start_heartbeat_service", machineId="pc-2", enableAutoSync=False)
+                    await until(one, "get_heartbeat_state", lambda found: "pc-2" in found["onlineMachines"])
+                    assert "pc-1" in (await call(two, "get_heartbeat_state"))["onlineMachines"]
+                    await call(two, "sync_on_online", machineId="pc-2")
+                    (tmp_path / "pc-2" / "app.conf").write_text("port = 2\n")
+                    await sync(tmp_path, "pc-2", "publish")
+                    os.kill(int((tmp_path / "pc-2.pid").read_text()), signal.SIGKILL)
+            await until(one, "get_warning_machines", lambda found: found["machines"] == ["pc-2"])
+            await until(one, "get_offline_machines", lambda found: found["machines"] == ["pc-2"])
+            (tmp_path / "pc-1" / "app.conf").write_text("port = 3\n")
+            await sync(tmp_path, "pc-1", "online", "--again")
+            would = await call(one, "sync_on_offline", machineId="pc-2", dryRun=True)
+            assert would["planned"]["decisionsCreated"] == 1
+            done = await call(one, "sync_on_offline", machineId="pc-2")
+            assert done["changes"] == would["planned"]
+            decided = await call(one, "get_decisions")
+            assert [each["path"] for each in decided["decisions"]] == ["app.conf"]
+            refused = await one.call_tool("roosync_sync_on_offline", {"machineId": "pc-1"})
+            assert refused.structured_content["outcome"] == "not_executor"
+            await call(one, "stop_heartbeat_service")
+
+    asyncio.run(walk())
