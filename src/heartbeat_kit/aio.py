@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._events import Transition
@@ -114,7 +115,7 @@ class AsyncHeartbeatService:
         else:
             self._service = storage_or_service
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"aio {self._service.machine_id}")
-        self._streams: list[Events] = []
+        self._streams: WeakSet[Events] = WeakSet()  # an open one is held by its subscription
 
     @property
     def service(self) -> HeartbeatService:
@@ -148,7 +149,7 @@ class AsyncHeartbeatService:
             to: As for `HeartbeatService.subscribe`.
         """
         stream = Events(self._service, to)
-        self._streams.append(stream)
+        self._streams.add(stream)
         return stream
 
     async def register(
@@ -174,7 +175,7 @@ class AsyncHeartbeatService:
         try:
             return await self._in_thread(self._service.stop, save_state=save_state, leave=leave)
         finally:
-            for stream in self._streams:
+            for stream in tuple(self._streams):
                 await stream.aclose()
             self._streams.clear()
 

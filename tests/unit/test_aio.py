@@ -1,6 +1,7 @@
 """`AsyncHeartbeatService`: the same service, awaited, and an event loop that nothing stops."""
 
 import asyncio
+import gc
 import inspect
 import subprocess
 import sys
@@ -99,6 +100,19 @@ def test_a_closed_stream_hears_nothing_more_and_one_beside_it_everything(storage
         assert (await anext(other)).machine_id == "web-1"
         await service.stop()
         assert [event async for event in other] == []
+
+    asyncio.run(follow())
+
+
+def test_a_service_that_lives_long_keeps_no_closed_stream(storage, clock):
+    async def follow():
+        service = AsyncHeartbeatService(storage, clock=clock, machine_id="web-1")
+        for _ in range(50):
+            async with service.events():
+                pass
+        kept = service.events()
+        gc.collect()
+        assert list(service._streams) == [kept]
 
     asyncio.run(follow())
 

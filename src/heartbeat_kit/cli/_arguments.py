@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from heartbeat_kit.cli._opening import STORAGE_VARIABLE
+from heartbeat_kit.cli._opening import SHARED_VARIABLE, STORAGE_VARIABLE, WORKSPACE_VARIABLE
 
-__all__ = ["ERRORS", "add_storage", "add_timing", "command", "count", "days", "seconds", "size"]
+__all__ = ["ERRORS", "add_sides", "add_storage", "add_timing", "command", "count", "days", "seconds", "size"]
 
 _STORAGES = """\
 storages:
@@ -50,6 +50,17 @@ def command(
 def add_storage(parser: argparse.ArgumentParser) -> None:
     """Where heartbeats live."""
     parser.add_argument("--storage", metavar="URL", help=f"where heartbeats live (default: ${STORAGE_VARIABLE})")
+
+
+def add_sides(parser: argparse.ArgumentParser) -> None:
+    """Who this machine is, and the two folders a sync keeps in step."""
+    parser.add_argument(
+        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
+    )
+    parser.add_argument(
+        "--workspace", metavar="DIR", help=f"this machine's live files (default: ${WORKSPACE_VARIABLE})"
+    )
+    parser.add_argument("--shared", metavar="DIR", help=f"the folder all share (default: ${SHARED_VARIABLE})")
 
 
 def add_timing(parser: argparse.ArgumentParser) -> None:

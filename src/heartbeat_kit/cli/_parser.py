@@ -10,10 +10,9 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from heartbeat_kit.cli._arguments import ERRORS, add_storage, add_timing, command, count, seconds
+from heartbeat_kit.cli._arguments import ERRORS, add_sides, add_storage, add_timing, command, count, seconds
 from heartbeat_kit.cli._beat import beat
 from heartbeat_kit.cli._demo import demo
-from heartbeat_kit.cli._opening import SHARED_VARIABLE, WORKSPACE_VARIABLE
 from heartbeat_kit.cli._parser_sync import add_sync
 from heartbeat_kit.cli._status import status
 from heartbeat_kit.cli._watch import watch
@@ -113,13 +112,7 @@ def _add_mcp(commands: Any) -> None:
     )
     add_storage(parser)
     add_timing(parser)
-    parser.add_argument(
-        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
-    )
-    parser.add_argument(
-        "--workspace", metavar="DIR", help=f"this machine's live files (default: ${WORKSPACE_VARIABLE})"
-    )
-    parser.add_argument("--shared", metavar="DIR", help=f"the folder all share (default: ${SHARED_VARIABLE})")
+    add_sides(parser)
     parser.add_argument("--state-dir", metavar="DIR", help="local directory for what the service and the sync note")
     parser.add_argument("--locale", choices=("en", "fr"), default="en", help="language of the messages (default: en)")
     parser.add_argument(

@@ -9,8 +9,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from heartbeat_kit.cli._arguments import add_storage, add_timing, command, count, days, size
-from heartbeat_kit.cli._opening import SHARED_VARIABLE, WORKSPACE_VARIABLE
+from heartbeat_kit.cli._arguments import add_sides, add_storage, add_timing, command, count, days, size
 
 __all__ = ["ACTIONS", "MODES", "add_sync"]
 
@@ -192,13 +191,7 @@ def _subcommand(
 ) -> argparse.ArgumentParser:
     parser = command(below, name, _late(name), summary=summary, description=description, codes=codes)
     add_storage(parser)
-    parser.add_argument(
-        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
-    )
-    parser.add_argument(
-        "--workspace", metavar="DIR", help=f"this machine's live files (default: ${WORKSPACE_VARIABLE})"
-    )
-    parser.add_argument("--shared", metavar="DIR", help=f"the folder all share (default: ${SHARED_VARIABLE})")
+    add_sides(parser)
     parser.add_argument(
         "--include", action="append", metavar="GLOB", help="what takes part, may be repeated (default: all)"
     )

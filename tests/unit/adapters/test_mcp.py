@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import timedelta
 
 import jsonschema
@@ -13,6 +14,7 @@ from mcp import Client
 
 from heartbeat_kit import HeartbeatService, MemoryStorage, SyncCoordinator
 from heartbeat_kit.adapters.mcp import Host, make_server
+from heartbeat_kit.cli import main
 from heartbeat_kit.testing import FakeClock, FaultyStorage
 
 TOOLS = {
@@ -215,7 +217,9 @@ class TestPresence:
         assert started["config"] == {"heartbeatInterval": 10_000, "offlineTimeout": 60_000, "autoSyncEnabled": True}
         assert started["message"] == "Heartbeat service started for pc-1"
         assert side.service.is_running
-        assert "SERVICE_ALREADY_RUNNING: " in side.fails("start_heartbeat_service", machineId="pc-1")
+        refused = side.fails("start_heartbeat_service", machineId="pc-1", heartbeatInterval=20_000)
+        assert "SERVICE_ALREADY_RUNNING: " in refused
+        assert side.service.config.heartbeat_interval == timedelta(seconds=10)
         stopped = side.call("stop_heartbeat_service")
         assert stopped["message"] == "Heartbeat service stopped"
         assert not side.service.is_running
@@ -384,3 +388,14 @@ class TestPassive:
         side = make(passive=True)
         storage.go_down()
         assert side.call("get_heartbeat_state")["success"] is False
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.startswith("heartbeat_kit.adapters.mcp")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
+    assert main(["mcp", "--storage", "memory://"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error MISSING_DEPENDENCY: ")
+    assert "heartbeat-kit[mcp]" in said.err
+    assert said.out == ""

@@ -85,7 +85,7 @@ class Host:
             "offline_timeout": None if timeout_ms is None else timedelta(milliseconds=timeout_ms),
         }
         changes = {name: value for name, value in given.items() if value is not None}
-        if changes:
+        if changes and not self.service.is_running:  # of one that runs the start is refused, and nothing is changed
             self.service.reconfigure(**changes)
         status = self.service.start()
         with self._lock:
