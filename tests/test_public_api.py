@@ -94,6 +94,7 @@ def test_the_service_has_exactly_the_promised_methods():
         "remove",
         "start",
         "state",
+        "state_dir",
         "status",
         "stop",
         "storage",

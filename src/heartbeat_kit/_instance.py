@@ -10,12 +10,16 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
 from filelock import FileLock, Timeout
 
 from heartbeat_kit.errors import HeartbeatStartError, InvalidConfigurationError, ServiceAlreadyRunningError
-from heartbeat_kit.storage import SharedLedger, Storage
+from heartbeat_kit.storage import Storage
+
+if TYPE_CHECKING:
+    from heartbeat_kit.storage import LocalLedger
 
 __all__ = ["InstanceLock", "local_ledger", "state_directory"]
 
@@ -25,6 +29,8 @@ _running: dict[tuple[int, int, str], Storage] = {}
 The storage is kept, because the id of one that is gone may become another's.
 """
 _running_lock = threading.Lock()
+_PATIENCE_S: Final = 0.2
+"""Somebody who only asks whether a service runs holds its lock for an instant; a start must not fail of that."""
 
 
 def state_directory(state_dir: str | os.PathLike[str] | None, storage: Storage, machine_id: str) -> Path:
@@ -47,7 +53,7 @@ def state_directory(state_dir: str | os.PathLike[str] | None, storage: Storage, 
     return root / hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()[:16] / machine_id
 
 
-def local_ledger(directory: Path) -> SharedLedger:
+def local_ledger(directory: Path) -> LocalLedger:
     """The ledger of an observer whose storage cannot compare and set; loaded only for one."""
     from heartbeat_kit.storage.local_ledger import LocalLedger  # noqa: PLC0415 - see above
 
@@ -87,8 +93,8 @@ class InstanceLock:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = FileLock(self._path, timeout=0, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
-            lock.acquire()
+            lock = self._lock_file(self._path)
+            lock.acquire(timeout=_PATIENCE_S, poll_interval=0.01)
         except Timeout as error:
             raise self._already_running(f"on this host (lock {self._path})") from error
         except OSError as error:
@@ -98,6 +104,24 @@ class InstanceLock:
                 machine_id=self._machine_id,
             ) from error
         self._held, self._pid = lock, os.getpid()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a service of this machine and storage runs on this host, be it in another process.
+
+        Raises:
+            OSError: The lock cannot be looked at.
+        """
+        if self._path is None:
+            with _running_lock:
+                return (os.getpid(), id(self._storage), self._machine_id) in _running
+        if self._held is not None or not self._path.exists():
+            return self._held is not None
+        try:
+            with self._lock_file(self._path).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
 
     def release(self) -> None:
         """Give the lock back; nothing happens if it is not held, or was inherited by a fork."""
@@ -109,6 +133,10 @@ class InstanceLock:
                 _running.pop(held, None)
         elif held is not None:
             held.release()
+
+    @staticmethod
+    def _lock_file(path: Path) -> FileLock:
+        return FileLock(path, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
 
     def _already_running(self, where: str) -> ServiceAlreadyRunningError:
         return ServiceAlreadyRunningError(

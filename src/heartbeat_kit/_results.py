@@ -19,6 +19,7 @@ from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._models import ObserverHealth, ObserverState, Statistics
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import optional_datetime, to_datetime
+from heartbeat_kit._words import counted
 
 __all__ = ["CheckReport", "Registration", "ServiceStatus"]
 
@@ -93,7 +94,8 @@ class CheckReport:
         if self.observer.health is ObserverHealth.BLIND:
             return f"blind: {self.observer.reason}"
         return (
-            f"{_plural(len(self.newly_offline))} newly offline, {_plural(len(self.newly_online))} back online, "
+            f"{counted(len(self.newly_offline), 'machine')} newly offline, "
+            f"{counted(len(self.newly_online), 'machine')} back online, "
             f"{len(self.warning)} in warning, of {self.statistics.total_machines}"
         )
 
@@ -110,10 +112,6 @@ class CheckReport:
         from heartbeat_kit._tables import report_rows, rich_table  # noqa: PLC0415 - rich is optional
 
         return rich_table(*report_rows(self), caption=self.summary)
-
-
-def _plural(count: int) -> str:
-    return f"{count} machine{'' if count == 1 else 's'}"
 
 
 @attrs.frozen(kw_only=True)

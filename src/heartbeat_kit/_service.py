@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import Any, Self
 from uuid import uuid4
 
 import attrs
@@ -46,6 +47,7 @@ from heartbeat_kit._requirements import (
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._status import MachineStatus, named_status
 from heartbeat_kit._times import span_ms
+from heartbeat_kit._waiting import wait_until
 from heartbeat_kit._watcher import Sighting, Watcher
 from heartbeat_kit.errors import HeartbeatStopError, StorageError
 from heartbeat_kit.storage import ServiceConfigStore, SharedLedger, Storage
@@ -53,7 +55,6 @@ from heartbeat_kit.storage import ServiceConfigStore, SharedLedger, Storage
 __all__ = ["HeartbeatService"]
 
 _log = logging.getLogger("heartbeat_kit")
-_DAY: Final = timedelta(days=1)
 
 
 class HeartbeatService(Listening):
@@ -105,15 +106,15 @@ class HeartbeatService(Listening):
         self._clock: Clock = SystemClock() if clock is None else require_clock(clock)
         self._machine_id = default_machine_id() if machine_id is None else normalize_machine_id(machine_id)
         self._host = default_host() if host is None else require_host(host)
-        directory = state_directory(state_dir, storage, self._machine_id)
-        self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else local_ledger(directory)
+        self._state_dir = state_directory(state_dir, storage, self._machine_id)
+        self._ledger: SharedLedger = storage if isinstance(storage, SharedLedger) else local_ledger(self._state_dir)
         owner = f"{self._machine_id}-{uuid4().hex[:12]}"
         name, host, timing = self._machine_id, self._host, Timing.of(self._config, storage.traits)
         watcher = Watcher(storage, self._ledger, self._clock, timing=timing, machine_id=name, host=host, owner=owner)
         self._dispatcher = Dispatcher(self._ledger, owner)
         self._checker = Checker(watcher, self._dispatcher, self._clock)
         self._registrar = Registrar(storage, self._clock, self._machine_id, self._host)
-        self._instance = InstanceLock(directory, storage, self._machine_id)
+        self._instance = InstanceLock(self._state_dir, storage, self._machine_id)
         self._background = Background(self._clock, self._beat, self._look, name=self._machine_id)
         self._started_ms: int | None = None
         self._pid, self._lifecycle = os.getpid(), threading.RLock()
@@ -142,6 +143,11 @@ class HeartbeatService(Listening):
     def storage(self) -> Storage:
         """Where heartbeats live."""
         return self._storage
+
+    @property
+    def state_dir(self) -> Path:
+        """Its own directory below the `state_dir` given, for its lock and, where the storage keeps none, its ledger."""
+        return self._state_dir
 
     @property
     def is_running(self) -> bool:
@@ -287,17 +293,12 @@ class HeartbeatService(Listening):
             InvalidConfigurationError: There is no such status, or the timeout is no length of time.
         """
         name, wanted = normalize_machine_id(machine_id), named_status("status", status)
-        limit_ms = require_patience("timeout", timeout)
-        deadline, never = self._clock.now().mono_ms + limit_ms, threading.Event()
-        pace_ms = min(max(self._periods()[1] // 20, 10), 250)
-        while True:
-            found = self.state().machines.get(name)
-            if (found.status if found is not None else MachineStatus.UNKNOWN) is wanted:
-                return True
-            left_ms = deadline - self._clock.now().mono_ms
-            if left_ms <= 0:
-                return False
-            self._clock.wait(never, min(pace_ms, left_ms))
+        return wait_until(
+            lambda: getattr(self.state().machines.get(name), "status", MachineStatus.UNKNOWN) is wanted,
+            self._clock,
+            limit_ms=require_patience("timeout", timeout),
+            period_ms=self._periods()[1],
+        )
 
     def remove(self, machine_id: str) -> bool:
         """Forget a machine until it beats again; true if it was stored. The next check announces ``removed``.
@@ -311,7 +312,7 @@ class HeartbeatService(Listening):
         self._checker.forget(name)
         return removed
 
-    def prune(self, offline_for: timedelta = _DAY) -> tuple[str, ...]:
+    def prune(self, offline_for: timedelta = timedelta(days=1)) -> tuple[str, ...]:
         """Remove the machines that have been offline for so long; returns their ids. Blind, it removes nobody.
 
         Raises:
@@ -368,8 +369,7 @@ class HeartbeatService(Listening):
         self.stop()
 
     def __repr__(self) -> str:
-        running = "running" if self.is_running else "not running"
-        return f"<HeartbeatService {self._machine_id} on {self._storage!r}, {running}>"
+        return f"<HeartbeatService {self._machine_id} on {self._storage!r}, {'' if self.is_running else 'not '}running>"
 
     def _own_running(self) -> Beater | None:
         return self._registrar.own if self.is_running else None

@@ -25,8 +25,13 @@ Row = tuple[str, ...]
 Rows = tuple[Row, list[Row]]
 
 MACHINE_COLUMNS: Final = ("machine", "status", "silent for", "last heartbeat", "since", "why")
-_DOTS: Final = {"online": "#2e9e4f", "warning": "#d08700", "offline": "#d64545", "unknown": "#8a8f98"}
-_STYLES: Final = {"online": "green", "warning": "yellow", "offline": "red", "unknown": "bright_black"}
+_GREEN, _ORANGE, _RED, _GREY = "#2e9e4f", "#d08700", "#d64545", "#8a8f98"
+_DOTS: Final = {
+    "status": {"online": _GREEN, "warning": _ORANGE, "offline": _RED, "unknown": _GREY},
+    "outcome": {"ok": _GREEN, "warning": _ORANGE, "failed": _RED, "not made": _GREY},
+}
+"""Columns that are drawn with a coloured dot."""
+_STYLES: Final = {_GREEN: "green", _ORANGE: "yellow", _RED: "red", _GREY: "bright_black"}
 
 
 def machine_rows(machines: Sequence[MachineState]) -> Rows:
@@ -92,7 +97,7 @@ def rich_table(columns: Sequence[str], rows: list[tuple[str, ...]], *, caption: 
     for row in rows:
         table.add_row(
             *(
-                Text(text, style=_STYLES.get(text, "") if name == "status" else "")
+                Text(text, style=_STYLES.get(_DOTS.get(name, {}).get(text, ""), ""))
                 for name, text in zip(columns, row, strict=True)
             )
         )
@@ -148,7 +153,7 @@ def to_pandas(state: FleetState) -> pandas.DataFrame:
 
 
 def _dot(column: str, text: str) -> str:
-    colour = _DOTS.get(text) if column == "status" else None
+    colour = _DOTS.get(column, {}).get(text)
     return "" if colour is None else f'<span style="color:{colour}">&#9679;</span>&nbsp;'
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import attrs
 
 from heartbeat_kit._events import Transition
+from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit.errors import StorageClosedError, StorageCorruptError
-from heartbeat_kit.storage import MemoryStorage, Snapshot, StorageTraits
+from heartbeat_kit.storage import MemoryStorage, Probe, Snapshot, StorageTraits
 
 TRAITS = StorageTraits(durable=True, cross_process=False, cross_host=False, coherent=True)
 
@@ -136,6 +137,10 @@ class Sound:
     def load_service(self):
         with self.opened() as place:
             return copy.deepcopy(place.service)
+
+    def probe(self):
+        with self.opened():
+            return Probe()
 
 
 class TraitsAsDict(Sound):
@@ -532,6 +537,31 @@ class RemoveDropsWindows(Sound):
     def remove(self, machine_id):
         self.place.calendar = ()
         return super().remove(machine_id)
+
+
+class ProbesWithABeat(Sound):
+    """Finds out whether it can be written to by writing what everybody sees."""
+
+    def probe(self):
+        self.put(Heartbeat(machine_id="probe", last_heartbeat=0, incarnation=1, seq=1, interval=1_000))
+        return super().probe()
+
+
+class ProbeLeavesTraces(Sound):
+    def probe(self):
+        with self.opened() as place:
+            place.writes += 1
+        return super().probe()
+
+
+class ProbesWhenClosed(Sound):
+    def probe(self):
+        return Probe()
+
+
+class ProbeAsDict(Sound):
+    def probe(self):
+        return attrs.asdict(super().probe())
 
 
 class ServiceByReference(Sound):

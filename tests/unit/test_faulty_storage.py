@@ -13,6 +13,7 @@ from heartbeat_kit.errors import (
 )
 from heartbeat_kit.storage import (
     EventLog,
+    HealthProbe,
     MaintenanceCalendar,
     MemoryStorage,
     RecordLookup,
@@ -28,6 +29,7 @@ from heartbeat_kit.testing._race import move
 
 ABILITIES = {
     RecordLookup: ("get",),
+    HealthProbe: ("probe",),
     SharedLedger: ("read_ledger", "commit", "undelivered", "delivered"),
     EventLog: ("history",),
     MaintenanceCalendar: ("windows", "schedule"),
@@ -38,6 +40,7 @@ CALLS = {
     "load": (),
     "remove": ("web-1",),
     "get": ("web-1",),
+    "probe": (),
     "read_ledger": (),
     "commit": ((move("web-1"),),),
     "undelivered": ("me",),

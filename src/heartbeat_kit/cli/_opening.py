@@ -9,13 +9,17 @@ import contextlib
 import os
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 
 from heartbeat_kit import HeartbeatConfig, HeartbeatService, open_storage
 from heartbeat_kit.errors import InvalidConfigurationError
 
-__all__ = ["SHARED_VARIABLE", "STORAGE_VARIABLE", "WORKSPACE_VARIABLE", "named", "opened"]
+if TYPE_CHECKING:
+    from heartbeat_kit import SyncCoordinator
+
+__all__ = ["SHARED_VARIABLE", "STORAGE_VARIABLE", "WORKSPACE_VARIABLE", "both_sides", "named", "opened"]
 
 STORAGE_VARIABLE = "HEARTBEAT_STORAGE"
 WORKSPACE_VARIABLE = "HEARTBEAT_WORKSPACE"
@@ -62,3 +66,20 @@ def _config(arguments: Namespace) -> HeartbeatConfig:
         )
     except InvalidConfigurationError as error:
         raise InvalidConfigurationError(f"{error} (see --interval and --timeout)") from error
+
+
+def both_sides(arguments: Namespace, service: HeartbeatService) -> SyncCoordinator | None:
+    """The coordinator of the two folders that are named, or ``None`` if none is.
+
+    Raises:
+        InvalidConfigurationError: Only one of them is named, or one cannot be.
+    """
+    workspace = arguments.workspace or os.environ.get(WORKSPACE_VARIABLE, "").strip()
+    shared = arguments.shared or os.environ.get(SHARED_VARIABLE, "").strip()
+    if not workspace and not shared:
+        return None
+    if not workspace or not shared:
+        raise InvalidConfigurationError("to sync give both --workspace and --shared, or neither")
+    from heartbeat_kit import SyncCoordinator  # noqa: PLC0415 - only whoever syncs pays for it
+
+    return SyncCoordinator(service, workspace=workspace, shared=shared, state_dir=arguments.state_dir)

@@ -42,6 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_watch(commands)
     add_sync(commands)
+    _add_doctor(commands)
     _add_import(commands)
     _add_mcp(commands)
     return parser
@@ -120,6 +121,36 @@ def _add_mcp(commands: Any) -> None:
         action="store_true",
         help="every call of a tool is also a heartbeat of this machine, at most one in each interval",
     )
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = command(
+        commands,
+        "doctor",
+        _doctor,
+        summary="find out what is wrong, and what to do about it",
+        description="Looks at everything a verdict rests on: the storage, the clocks, the records, the running "
+        "service and, with both folders, the sync. Nothing is changed.",
+        codes=["0  all is well", "1  there are warnings", "2  something failed, or bad usage"],
+    )
+    add_storage(parser)
+    add_timing(parser)
+    add_sides(parser)
+    parser.add_argument("--state-dir", metavar="DIR", help="local directory of what the service and the sync note")
+    parser.add_argument(
+        "--listen",
+        type=seconds,
+        metavar="SECONDS",
+        help="listen so long at most for the beats of the others, to compare their clocks",
+    )
+    parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    parser.add_argument("--save", metavar="FILE", help="keep it as JSON in a file, too")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from heartbeat_kit.cli._doctor import run  # noqa: PLC0415 - other commands pay nothing for it
+
+    return run(arguments)
 
 
 def _mcp(arguments: argparse.Namespace) -> int:

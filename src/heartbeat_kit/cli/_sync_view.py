@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import unified_diff
 from typing import Final
 
+from heartbeat_kit._words import counted
 from heartbeat_kit.cli._terminal import Cell, Terminal, printable
 from heartbeat_kit.cli._view import span
 from heartbeat_kit.sync import (
@@ -24,7 +25,7 @@ from heartbeat_kit.sync import (
     Versions,
 )
 
-__all__ = ["SyncView", "counted", "typed"]
+__all__ = ["SyncView", "typed"]
 
 _SHOWN: Final = 50
 """So many lines of a kind; --json lists them all."""
@@ -282,8 +283,3 @@ def typed(text: str) -> str:
     for called, command in _TYPED.items():
         text = text.replace(called, command)
     return text
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 file``, ``2 files``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -20,8 +20,8 @@ from pendulum import Duration
 
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import to_duration
+from heartbeat_kit._words import counted, said
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Quality", "Span", "assess", "quality_columns"]
 

@@ -16,12 +16,13 @@ import attrs
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import to_duration
+from heartbeat_kit._words import counted, said
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.lab._lengths import positive_ms
 from heartbeat_kit.lab._replay import replay
 from heartbeat_kit.lab._sweep import Sweep, SweepRow, setting_of
 from heartbeat_kit.lab._trace import Trace
-from heartbeat_kit.lab._words import counted, per_week, said, times
+from heartbeat_kit.lab._words import per_week, times
 
 __all__ = ["Recommendation", "recommend"]
 

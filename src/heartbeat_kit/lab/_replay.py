@@ -28,10 +28,10 @@ from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import to_duration
 from heartbeat_kit._watcher import Watcher
+from heartbeat_kit._words import counted, said
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
 from heartbeat_kit.lab._trace import OWN_HOST, Trace, TraceLook
-from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import MemoryStorage, Snapshot, StorageTraits
 
 __all__ = ["Outcome", "Replay", "Suspicion", "others", "replay"]

@@ -23,13 +23,13 @@ from heartbeat_kit._observer._timing import UNMEASURED_DELAY_MS
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import span_ms, to_duration
+from heartbeat_kit._words import counted, said
 from heartbeat_kit.errors import InvalidConfigurationError, UnknownMachineError
 from heartbeat_kit.lab._faults import Fault
 from heartbeat_kit.lab._lengths import Length, length_ms
 from heartbeat_kit.lab._medium import Medium
 from heartbeat_kit.lab._network import p99_jitter
 from heartbeat_kit.lab._quality import Quality, Span, assess, quality_columns
-from heartbeat_kit.lab._words import counted, said
 
 __all__ = ["Heard", "Mistake", "Run"]
 

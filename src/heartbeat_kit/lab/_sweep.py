@@ -15,11 +15,12 @@ from pendulum import Duration
 from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import span_ms, to_duration
+from heartbeat_kit._words import said
 from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError
 from heartbeat_kit.lab._quality import Quality, Span
 from heartbeat_kit.lab._replay import Outcome, Replay, replay
 from heartbeat_kit.lab._trace import Trace
-from heartbeat_kit.lab._words import markdown_table, said
+from heartbeat_kit.lab._words import markdown_table
 
 if TYPE_CHECKING:
     import pandas

@@ -22,8 +22,8 @@ from heartbeat_kit._config import HeartbeatConfig
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._tables import html_table
 from heartbeat_kit._times import span_ms, to_datetime, to_duration, to_iso
+from heartbeat_kit._words import counted, said
 from heartbeat_kit.lab._quality import Span
-from heartbeat_kit.lab._words import counted, said
 from heartbeat_kit.storage import Snapshot, StorageTraits
 
 __all__ = ["OWN_HOST", "ObserverFacts", "Trace", "TraceLook"]

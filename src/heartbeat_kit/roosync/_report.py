@@ -12,6 +12,7 @@ import attrs
 from attrs import field
 
 from heartbeat_kit._frozen import frozen_mapping
+from heartbeat_kit._words import counted
 
 __all__ = ["ImportReport"]
 
@@ -41,9 +42,11 @@ class ImportReport:
     @property
     def message(self) -> str:
         """One sentence."""
-        new, known, bad = len(self.imported), len(self.unchanged), len(self.unreadable)
         done = "would be imported" if self.dry_run else "imported"
-        return f"{new} machine{'' if new == 1 else 's'} {done}, {known} unchanged, {bad} unreadable"
+        return (
+            f"{counted(len(self.imported), 'machine')} {done}, {len(self.unchanged)} unchanged, "
+            f"{len(self.unreadable)} unreadable"
+        )
 
     def __repr__(self) -> str:
         return f"<ImportReport {self.message}>"

@@ -11,11 +11,13 @@ from heartbeat_kit._lazy import load
 if TYPE_CHECKING:
     from heartbeat_kit.storage._protocol import (
         EventLog,
+        HealthProbe,
         LedgerEntry,
         MaintenanceCalendar,
         Move,
         Observation,
         ObservationLog,
+        Probe,
         RecordLookup,
         ServiceConfigStore,
         SharedLedger,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EventLog",
+    "HealthProbe",
     "JsonFileStorage",
     "LedgerEntry",
     "LocalLedger",
@@ -39,6 +42,7 @@ __all__ = [
     "Move",
     "Observation",
     "ObservationLog",
+    "Probe",
     "RecordLookup",
     "ServiceConfigStore",
     "SharedFolderStorage",
@@ -51,6 +55,7 @@ __all__ = [
 
 _HOMES = {
     "EventLog": "_protocol",
+    "HealthProbe": "_protocol",
     "JsonFileStorage": "json_file",
     "LedgerEntry": "_protocol",
     "LocalLedger": "local_ledger",
@@ -59,6 +64,7 @@ _HOMES = {
     "Move": "_protocol",
     "Observation": "_protocol",
     "ObservationLog": "_protocol",
+    "Probe": "_protocol",
     "RecordLookup": "_protocol",
     "ServiceConfigStore": "_protocol",
     "SharedFolderStorage": "shared_folder",

@@ -64,6 +64,11 @@ class DocumentFile:
         self._reported: set[str] = set()
         self._tidy = False
 
+    @property
+    def path(self) -> str:
+        """Where `heartbeats.json` is."""
+        return self._path
+
     def document(self) -> Document:
         """What is in force, at the cost of one stat while the file is unchanged.
 

@@ -26,11 +26,13 @@ from heartbeat_kit.errors import InvalidConfigurationError
 
 __all__ = [
     "EventLog",
+    "HealthProbe",
     "LedgerEntry",
     "MaintenanceCalendar",
     "Move",
     "Observation",
     "ObservationLog",
+    "Probe",
     "RecordLookup",
     "ServiceConfigStore",
     "SharedLedger",
@@ -145,6 +147,38 @@ class RecordLookup(Protocol):
 
     def get(self, machine_id: str) -> Heartbeat | None:
         """The stored record, or ``None`` if there is none that can be read."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """What a storage finds out about itself.
+
+    Attributes:
+        stamped_ms: When what was written was written by the clock of the medium (a file server's), epoch
+            milliseconds, or ``None`` if it stamps nothing.
+        free_bytes: Room that is left for a writer, or ``None`` if that is not known.
+        free_files: How many files more may be made, or ``None`` if that is not known or not limited.
+        trouble: What is wrong that it works around, such as a damaged file whose last good copy is read instead;
+            empty if nothing is.
+    """
+
+    stamped_ms: int | None = None
+    free_bytes: int | None = None
+    free_files: int | None = None
+    trouble: str = ""
+
+
+@runtime_checkable
+class HealthProbe(Protocol):
+    """Ability: prove that a heartbeat could be written, without one that somebody would read."""
+
+    def probe(self) -> Probe:
+        """Write something nobody reads, take it away again, and say what was found. What is stored stays as it is.
+
+        Raises:
+            StorageUnavailableError: A heartbeat could not be written.
+        """
         ...
 
 

@@ -23,7 +23,8 @@ from heartbeat_kit.storage._files import given_directory, replace_file
 from heartbeat_kit.storage._keeps_ledger import KeepsLedger
 from heartbeat_kit.storage._ledger_state import LedgerState
 from heartbeat_kit.storage._locks import ProcessLock, unavailable
-from heartbeat_kit.storage._protocol import Snapshot, StorageTraits
+from heartbeat_kit.storage._probing import probe_directory
+from heartbeat_kit.storage._protocol import Probe, Snapshot, StorageTraits
 
 __all__ = ["JsonFileStorage"]
 
@@ -124,6 +125,14 @@ class JsonFileStorage(KeepsLedger):
                 return False
             self._file.write(look, document, _newest_ms(look), durable=self._durable)
             return True
+
+    def probe(self) -> Probe:
+        """Take the writers' lock and write a temporary file beside the heartbeats; see `HealthProbe`."""
+        with self._writing() as look:
+            trouble = "" if look.damage is None else f"{self._file.path} is damaged ({look.damage})"
+            if trouble and look.lost is None:
+                trouble += "; the last good copy is read instead, and the next heartbeat mends it"
+            return probe_directory(self._directory, trouble)
 
     def close(self) -> None:
         """Let go of undelivered events, so that others may take them over. Safe to call twice."""

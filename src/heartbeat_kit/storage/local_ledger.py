@@ -30,7 +30,8 @@ from heartbeat_kit.storage._keeps_ledger import KeepsLedger
 from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER, FORGET_MS, LedgerReader, LedgerState
 from heartbeat_kit.storage._ledger_text import LedgerWriter, compact
 from heartbeat_kit.storage._locks import ProcessLock, unavailable
-from heartbeat_kit.storage._protocol import Observation
+from heartbeat_kit.storage._probing import nearest_directory, probe_directory
+from heartbeat_kit.storage._protocol import Observation, Probe
 from heartbeat_kit.storage._reuse import Reuse
 
 __all__ = ["LocalLedger"]
@@ -89,6 +90,13 @@ class LocalLedger(KeepsLedger):
         with self._locked() as content, unavailable(f"writing {self._path}"):
             if news := _news(observations, content.observations):
                 self._write(content, content.ledger, _kept(content.observations, news, content.ledger))
+
+    def probe(self) -> Probe:
+        """Write a temporary file where the ledger is, or will be; see `HealthProbe`."""
+        content = self._read()
+        trouble = f"{self._path} is damaged ({content.damage}): nothing announced is known" if content.damage else ""
+        with unavailable(f"writing in the state directory {self._directory}"):
+            return probe_directory(nearest_directory(str(self._directory)), trouble)
 
     def close(self) -> None:
         """Let go of undelivered events, so that others may take them over. Safe to call twice."""

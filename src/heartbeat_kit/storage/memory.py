@@ -18,7 +18,7 @@ from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.errors import StorageClosedError
 from heartbeat_kit.storage._history import chosen
 from heartbeat_kit.storage._ledger_state import EMPTY_LEDGER
-from heartbeat_kit.storage._protocol import LedgerEntry, Move, Snapshot, StorageTraits
+from heartbeat_kit.storage._protocol import LedgerEntry, Move, Probe, Snapshot, StorageTraits
 
 __all__ = ["MemoryStorage"]
 
@@ -80,6 +80,11 @@ class MemoryStorage:
         """Forget a machine; true if it was there."""
         with self._open():
             return self._heartbeats.pop(normalize_machine_id(machine_id), None) is not None
+
+    def probe(self) -> Probe:
+        """There is nothing that could be found out about memory; see `HealthProbe`."""
+        with self._open():
+            return Probe()
 
     def close(self) -> None:
         """Refuse every later call. What was stored is gone with the object."""

@@ -21,7 +21,8 @@ from heartbeat_kit.storage._budget import Lane
 from heartbeat_kit.storage._codec import heartbeat_to_text
 from heartbeat_kit.storage._conflicts import SUFFIX, RecordFile, claim, is_candidate, judge
 from heartbeat_kit.storage._files import Signature, given_directory, remove_stale_temps, replace_file, signature
-from heartbeat_kit.storage._protocol import Snapshot, StorageTraits
+from heartbeat_kit.storage._probing import probe_directory
+from heartbeat_kit.storage._protocol import Probe, Snapshot, StorageTraits
 from heartbeat_kit.storage._record_files import EMPTY, FolderReader, read_record
 
 __all__ = ["SharedFolderStorage"]
@@ -124,6 +125,10 @@ class SharedFolderStorage:
         """Delete a machine's file and the conflict copies of it; true if there was one."""
         return self._writes.run("deleting", _translated, self._remove, normalize_machine_id(machine_id))
 
+    def probe(self) -> Probe:
+        """Write a temporary file beside the heartbeats; see `HealthProbe`."""
+        return self._writes.run("writing", _translated, self._probe)
+
     def close(self) -> None:
         """Refuse every later call and end the threads of the time budget."""
         self._reads.close()
@@ -202,6 +207,13 @@ class SharedFolderStorage:
                     continue
                 removed = True
         return removed
+
+    def _probe(self) -> Probe:
+        try:
+            return probe_directory(self._records)
+        except FileNotFoundError as error:
+            self._refuse_absence(error)
+            return probe_directory(self._root)
 
     def _files_near(self, machine_id: str) -> list[RecordFile]:
         """Read the files whose names allow that they belong to the machine."""

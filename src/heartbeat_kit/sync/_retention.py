@@ -50,6 +50,7 @@ class Pruned:
         receipts: How many receipts of transitions long past.
         temporaries: How many temporary files that a kill had left.
         kept: The names of the backups that stay, newest first, each with the reason.
+        unreadable: Those among them that stay because they cannot be read.
         dry_run: Nothing was removed; it says what would be.
     """
 
@@ -58,6 +59,7 @@ class Pruned:
     receipts: int
     temporaries: int
     kept: Mapping[str, str] = field(converter=frozen_mapping)
+    unreadable: tuple[str, ...] = ()
     dry_run: bool = False
 
     def __repr__(self) -> str:
@@ -134,6 +136,7 @@ def prune(places: Places, limits: Limits, *, now_ns: int, dry_run: bool = False)
         receipts=_forget_receipts(places, limits.oldest_ms, remove),
         temporaries=_sweep_temporaries(places, now_ns, remove),
         kept={**why, **unread},
+        unreadable=tuple(unread),
         dry_run=dry_run,
     )
 

@@ -22,6 +22,7 @@ from heartbeat_kit.sync._archive import read_archive
 from heartbeat_kit.sync._baseline import read_sentinel
 from heartbeat_kit.sync._complete import Completion, Done
 from heartbeat_kit.sync._fence import Fence
+from heartbeat_kit.sync._journal import read_journal
 from heartbeat_kit.sync._places import JOURNAL, MANIFEST, Places
 
 __all__ = ["Lock", "Session", "Sessions", "file_errors"]
@@ -146,10 +147,12 @@ class Sessions:
 
         Raises:
             RecoveryPendingError: Something was interrupted.
+            DamagedSyncStateError: Something was, and its journal cannot be understood.
             SyncBusyError: Another run goes on for too long.
             SyncFileError: A file could not be read.
         """
         if self.is_interrupted and self._is_left():
+            read_journal(self._places.state)  # one that is damaged cannot be finished, and says so
             raise RecoveryPendingError(
                 f"an interrupted run is to be finished first ({JOURNAL} in {self._places.state.root}): call "
                 "recover(), or any sync that is no dry run"

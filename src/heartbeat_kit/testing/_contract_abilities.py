@@ -14,8 +14,17 @@ import pytest
 
 from heartbeat_kit._events import Basis, Reason, Transition
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit.storage._protocol import EventLog, Move, ServiceConfigStore, SharedLedger, Storage
-from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, assert_exact, beat
+from heartbeat_kit.errors import StorageClosedError
+from heartbeat_kit.storage._protocol import (
+    EventLog,
+    HealthProbe,
+    Move,
+    Probe,
+    ServiceConfigStore,
+    SharedLedger,
+    Storage,
+)
+from heartbeat_kit.testing._contract_hooks import START_MS, ContractHooks, assert_exact, beat, must_refuse
 from heartbeat_kit.testing._race import fleet_moves, move
 
 __all__ = ["AbilityTests", "ledger_of"]
@@ -253,6 +262,27 @@ class AbilityTests(ContractHooks):
             )
             for event, item in zip(found, made, strict=True):
                 assert_exact(event, item.transition, "history of another handle")
+
+    def test_probe(self, storage: Storage) -> None:
+        """A probe tells of the medium, and leaves what is stored as it was; a closed storage is not probed."""
+        if not isinstance(storage, HealthProbe):
+            pytest.skip("this storage does not offer HealthProbe")
+        probing = cast("HealthProbe", storage)
+        storage.put(beat("web-1"))
+        before, files = storage.load(), self.fingerprint(storage)
+        found = probing.probe()
+        assert type(found) is Probe, f"probe gives {found!r}: return a Probe"
+        assert found.trouble == "", f"nothing is wrong here, and the probe says {found.trouble!r}"
+        after = storage.load()
+        assert (after.heartbeats, after.unreadable, after.conflicts) == (
+            before.heartbeats,
+            before.unreadable,
+            before.conflicts,
+        ), "a probe is not to be seen in what is stored"
+        assert self.fingerprint(storage) == files, "a probe takes away what it wrote"
+        storage.close()
+        with must_refuse(StorageClosedError, "probe() after close()", "a closed storage answers nothing"):
+            probing.probe()
 
     def test_service_record(self, storage: Storage) -> None:
         """The configuration a service runs with is kept whole, replaced whole, and given out as a copy."""

@@ -20,9 +20,11 @@ from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.storage._protocol import (
     EventLog,
+    HealthProbe,
     LedgerEntry,
     MaintenanceCalendar,
     Move,
+    Probe,
     RecordLookup,
     ServiceConfigStore,
     SharedLedger,
@@ -232,6 +234,13 @@ class _Lookup(FaultyStorage):
         return cast("Heartbeat | None", self.inner.get(wanted))
 
 
+class _Probing(FaultyStorage):
+    def probe(self) -> Probe:
+        """Forward."""
+        self._begin("probe")
+        return cast("Probe", self.inner.probe())
+
+
 class _Ledger(FaultyStorage):
     def read_ledger(self) -> Mapping[str, LedgerEntry]:
         """Forward."""
@@ -287,6 +296,7 @@ class _Service(FaultyStorage):
 
 _ABILITIES: tuple[tuple[type, type[FaultyStorage], tuple[str, ...]], ...] = (
     (RecordLookup, _Lookup, ("get",)),
+    (HealthProbe, _Probing, ("probe",)),
     (SharedLedger, _Ledger, ("read_ledger", "commit", "undelivered", "delivered")),
     (EventLog, _History, ("history",)),
     (MaintenanceCalendar, _Calendar, ("windows", "schedule")),

@@ -1,0 +1,163 @@
+"""The checks of the fleet: its records, who beats as whom, and whether promises and thresholds agree.
+
+Owns what counts as a fault there, its words and its remedy. Pure. All of them need the machines to be seen.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from heartbeat_kit._models import ObserverHealth
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._times import span_ms
+from heartbeat_kit._words import counted, said
+from heartbeat_kit.doctor._checks import Check, finding, listed
+from heartbeat_kit.doctor._diagnosis import Finding, Outcome
+from heartbeat_kit.doctor._evidence import Evidence
+
+__all__ = ["FLEET_CHECKS"]
+
+
+def records(e: Evidence) -> Finding:
+    """Can every record be read?"""
+    bad = e.fleet.unreadable
+    if not bad:
+        return finding("records", Outcome.OK, f"{counted(len(e.snapshot.heartbeats), 'record')}, all readable")
+    return finding(
+        "records",
+        Outcome.WARNING,
+        listed([f"{name} cannot be read: {why}" for name, why in bad.items()]),
+        "its machine's next beat replaces it; if none comes, delete the file, or remove() the machine",
+    )
+
+
+def copies(e: Evidence) -> Finding:
+    """Does every machine have one record?"""
+    found = e.snapshot.conflicts
+    if not found:
+        return finding("copies", Outcome.OK, "one record a machine")
+    remedy = "give each host an id of its own, then delete the copies; the newest record is what counts meanwhile"
+    return finding("copies", Outcome.WARNING, listed(list(found.values()), most=2), remedy)
+
+
+def identity(e: Evidence) -> Finding:
+    """Does one host stand behind each machine?"""
+    rivals = [
+        machine.identity_conflict
+        for machine in e.fleet
+        if machine.identity_conflict and machine.identity_conflict != e.snapshot.conflicts.get(machine.machine_id)
+    ]
+    own = e.own
+    beat = None if own is None else own.heartbeat
+    if own is not None and beat is not None and beat.host and beat.host != e.host and beat.left_at_ms is None:
+        heard = own.status is MachineStatus.ONLINE
+        if e.is_running or (heard and e.lock.value):
+            rivals.append(f"hosts {beat.host!r} and {e.host!r} both beat as {e.machine_id!r}")
+        elif heard:
+            rivals.append(f"{e.machine_id!r} is what this machine is called, and host {beat.host!r} beats as it")
+    if not rivals:
+        return finding("identity", Outcome.OK, "no two hosts under one id")
+    return finding(
+        "identity",
+        Outcome.FAILED,
+        listed(rivals, most=3),
+        "set another MACHINE_ID on one of them: while both beat under one id the death of neither is seen",
+    )
+
+
+def thresholds(e: Evidence) -> Finding:
+    """Do the beats that are promised and the timeouts agree?"""
+    slow = [
+        f"{machine.machine_id} promises a beat every {said(machine.heartbeat.interval_ms)} and is given "
+        f"{said(machine.timeout_ms)} instead of {said(e.timeout_ms)}"
+        for machine in e.others
+        if machine.heartbeat is not None and machine.timeout_ms > e.timeout_ms
+    ]
+    troubles = [listed(slow, most=3)] if slow else []
+    saved = e.saved.value or {}
+    ours = {"heartbeatInterval": e.interval_ms, "offlineTimeout": e.timeout_ms}
+    if saved.get("isRunning") is True and saved.get("machineId") == e.machine_id:
+        troubles += [
+            f"the running service has {name} {said(saved[name])}, this diagnosis {said(value)}"
+            for name, value in ours.items()
+            if type(saved.get(name)) is int and saved[name] != value
+        ]
+    elif (own := e.own) is not None and own.status is MachineStatus.ONLINE and own.interval is not None:
+        promised = span_ms(own.interval)
+        if promised != e.interval_ms:
+            troubles.append(
+                f"this machine promises a beat every {said(promised)}, and here {said(e.interval_ms)} is configured"
+            )
+    if not troubles:
+        return finding(
+            "thresholds",
+            Outcome.OK,
+            f"a beat every {said(e.interval_ms)}, a warning after {said(e.timeout_ms)}, offline after "
+            f"{said(2 * e.timeout_ms)}",
+        )
+    return finding(
+        "thresholds",
+        Outcome.WARNING,
+        "; ".join(troubles),
+        "configure every machine and every observer alike (HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT)",
+    )
+
+
+def medium(e: Evidence) -> Finding | None:
+    """Does the medium keep what it promises?"""
+    state = e.fleet.observer.medium
+    if state is None:
+        return None
+    if state.slower_than_declared:
+        remedy = "declare a longer propagation_delay, or none to have it measured"
+        return finding("medium", Outcome.WARNING, state.explain(), remedy)
+    return finding("medium", Outcome.OK, state.explain())
+
+
+def fleet(e: Evidence) -> Finding:
+    """Is anybody there, and is anybody else heard?"""
+    state = e.fleet
+    if not len(state):
+        return finding(
+            "fleet",
+            Outcome.WARNING,
+            "nobody has registered here yet",
+            "see that it is the right place; a first beat is sent by heartbeat-kit beat",
+        )
+    silent = [
+        m for m in e.others if m.status in (MachineStatus.WARNING, MachineStatus.OFFLINE) or m.reason == "fleet_silent"
+    ]
+    if state.observer.health is ObserverHealth.FLEET_SILENT or (len(silent) == len(e.others) > 1):
+        return finding(
+            "fleet",
+            Outcome.WARNING,
+            f"none of the {len(e.others)} other machines is heard: more likely what is between them and this host",
+            "see that the share is the same one everywhere, and that its sync client runs here",
+        )
+    lost = [m.machine_id for m in state.unknown if m.reason in ("expected", "never_seen", "absent")]
+    if lost:
+        return finding(
+            "fleet",
+            Outcome.WARNING,
+            f"{listed(lost)}: expected or known, and no record is there",
+            "start it there, or take it out of expected, or remove() it",
+        )
+    numbers = state.statistics
+    counts = {
+        "online": numbers.online_count,
+        "in warning": numbers.warning_count,
+        "offline": numbers.offline_count,
+        "unknown": numbers.unknown_count,
+    }
+    return finding("fleet", Outcome.OK, ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+
+
+FLEET_CHECKS: Final[dict[str, tuple[Check, bool]]] = {
+    "records": (records, True),
+    "copies": (copies, True),
+    "identity": (identity, True),
+    "thresholds": (thresholds, True),
+    "medium": (medium, True),
+    "fleet": (fleet, True),
+}
+"""As `MEDIUM_CHECKS`."""

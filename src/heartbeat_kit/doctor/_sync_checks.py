@@ -1,0 +1,108 @@
+"""The checks of backup-and-sync: what was interrupted, what the next sync would do, what the backups are worth.
+
+Owns the questions asked of a coordinator, the words and the remedies. Writes nothing into either folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from heartbeat_kit._words import counted
+from heartbeat_kit.doctor._checks import finding, listed
+from heartbeat_kit.doctor._diagnosis import Finding, Outcome
+from heartbeat_kit.errors import (
+    DamagedSyncStateError,
+    HeartbeatKitError,
+    RecoveryPendingError,
+)
+from heartbeat_kit.sync import SyncCoordinator
+
+__all__ = ["sync_findings"]
+
+_MEANT: Final = (
+    "see that both folders are whole; a change that is meant is applied with heartbeat-kit sync online --again"
+)
+_RECOVER: Final = "recover() (heartbeat-kit sync recover) finishes it, and so does the next sync"
+
+
+def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple[list[Finding], dict[str, str]]:
+    """Every finding about the sync of this machine, and the checks that could not be made, with the reason.
+
+    Args:
+        coordinator: Of this machine.
+        newest_backups: How many backups are tried, the newest first; those that cannot be read are found in any case.
+    """
+    journal, plan = _next_sync(coordinator)
+    if plan is None:
+        why = "an interrupted run is to be finished first"
+        return [journal, _decisions(coordinator)], {"sync_plan": why, "sync_backups": why}
+    return [journal, plan, _backups(coordinator, newest_backups), _decisions(coordinator)], {}
+
+
+def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
+    """The journal, and the plan: none is made over an interrupted run."""
+    whole = finding("sync_journal", Outcome.OK, "nothing is interrupted")
+    try:
+        plan = coordinator.plan()
+    except RecoveryPendingError as error:
+        return finding("sync_journal", Outcome.WARNING, f"a run was interrupted: {error}", _RECOVER), None
+    except DamagedSyncStateError as error:
+        remedy = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
+        return finding("sync_journal", Outcome.FAILED, str(error), remedy), None
+    except (HeartbeatKitError, OSError) as error:
+        found = f"the next sync would fail: {_coded(error)}"
+        return whole, finding("sync_plan", Outcome.FAILED, found, "heartbeat-kit sync plan tries it again")
+    if plan.refusals:
+        found = "; ".join(f"{refusal.code}: {refusal.message}" for refusal in plan.refusals)
+        return whole, finding("sync_plan", Outcome.WARNING, f"the next sync would be refused: {found}", _MEANT)
+    return whole, finding("sync_plan", Outcome.OK, f"the next sync would change {counted(len(plan.effects), 'file')}")
+
+
+def _backups(coordinator: SyncCoordinator, newest: int) -> Finding:
+    """Can what was backed up be restored?"""
+    try:
+        found = coordinator.prune(dry_run=True)
+    except (HeartbeatKitError, OSError) as error:
+        return finding("sync_backups", Outcome.FAILED, f"the backups cannot be listed: {_coded(error)}", _LOOK)
+    names = [name for name in (*found.kept, *found.backups) if name not in found.unreadable]
+    tried: Sequence[str] = [*names[:newest], *found.unreadable]
+    damaged = []
+    for name in tried:
+        try:
+            coordinator.verify(name)
+        except (HeartbeatKitError, OSError) as error:
+            damaged.append(f"{name}: {_coded(error)}")
+    if damaged:
+        return finding(
+            "sync_backups",
+            Outcome.FAILED,
+            f"{counted(len(damaged), 'backup')} cannot be restored: {listed(damaged, most=3)}",
+            "do not rely on it; a sync makes a new one, and what damaged this one may damage more",
+        )
+    if not tried:
+        return finding("sync_backups", Outcome.OK, "there is none yet")
+    return finding("sync_backups", Outcome.OK, f"the newest {len(tried)} of {len(names)} were restored and compared")
+
+
+def _decisions(coordinator: SyncCoordinator) -> Finding:
+    """Does anything wait for a person?"""
+    try:
+        waiting = coordinator.decisions()
+    except (HeartbeatKitError, OSError) as error:
+        return finding("sync_decisions", Outcome.FAILED, f"they cannot be listed: {_coded(error)}", _LOOK)
+    if not waiting:
+        return finding("sync_decisions", Outcome.OK, "nothing waits for a person")
+    return finding(
+        "sync_decisions",
+        Outcome.WARNING,
+        f"{counted(len(waiting), 'question')} waits for a person: {listed([each.path for each in waiting])}",
+        "answer with approve() or reject() (heartbeat-kit sync decisions)",
+    )
+
+
+_LOOK: Final = "see that the shared folder is there and this user may use it"
+
+
+def _coded(error: BaseException) -> str:
+    return f"{error.code}: {error}" if isinstance(error, HeartbeatKitError) else str(error)
