@@ -142,8 +142,8 @@ class Beater:
             stored = self._storage.load().heartbeats.get(self._machine_id)
         if stored is None:
             return _Life(max(now.wall_ms, self._floor), 0, now.wall_ms, EMPTY, is_new=True)
-        if self._new_life:
-            incarnation = max(stored.incarnation + 1, now.wall_ms)
+        if self._new_life or not stored.incarnation:  # 0 is nobody's life: what was imported of one that beat elsewhere
+            incarnation = max(stored.incarnation + 1, now.wall_ms, self._floor)
             return _Life(incarnation, 0, stored.first_seen_ms, stored.metadata_json, is_new=False)
         return _Life(stored.incarnation, stored.seq, stored.first_seen_ms, stored.metadata_json, is_new=False)
 

@@ -25,6 +25,8 @@ __all__ = ["Checker"]
 
 Overdue = Callable[[int | None], int]
 _log = logging.getLogger("heartbeat_kit")
+_PATIENCE_S = 5.0
+"""The end of a service waits so long for a look of another thread."""
 
 
 class Checker:
@@ -114,9 +116,14 @@ class Checker:
             self._last = None
 
     def remember(self) -> bool:
-        """Store what was observed for the next run; true if it is there."""
-        with self._guarded():
+        """Store what was observed for the next run; true if it is there. A look that hangs is not waited for."""
+        lock = self._guarded()
+        if not lock.acquire(timeout=_PATIENCE_S):
+            return False
+        try:
             return self._watcher.remember()
+        finally:
+            lock.release()
 
     def expire(self) -> None:
         """The next check looks, however fresh the last one is."""

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
@@ -24,6 +23,7 @@ from heartbeat_kit._requirements import require_patience
 from heartbeat_kit._results import CheckReport, Registration, ServiceStatus
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._threads import DaemonThreads
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import Storage
 
@@ -33,6 +33,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _THREADS: Final = 8
 """Calls that can hang in a storage at once before the next one waits; the event loop never does."""
+_WAITS: Final = 64
+"""Calls of `wait_for` at once before they take turns; they hold up nothing else."""
 _SLICE_S: Final = 1.0
 """How long a thread waits on behalf of `wait_for` before it asks whether anybody still does."""
 
@@ -40,8 +42,8 @@ _SLICE_S: Final = 1.0
 class Events:
     """Events as they come, for ``async for``; made by `AsyncHeartbeatService.events`.
 
-    It listens from its making until it is closed, by ``async with``, `aclose`, or the end of the service. What comes
-    while nobody takes it waits, and nothing is left out.
+    It listens from its making until it is closed, by ``async with``, `aclose` or `AsyncHeartbeatService.stop`. What
+    comes while nobody takes it waits, and nothing is left out.
     """
 
     def __init__(self, service: HeartbeatService, to: MachineStatus | type | None) -> None:
@@ -75,13 +77,17 @@ class Events:
     def _take(self, event: Event) -> None:
         """On the thread that found it."""
         self._waiting.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Whoever waits, on the loop it waits on."""
         with contextlib.suppress(RuntimeError):  # the loop has gone, and with it whoever waited
             self._loop.call_soon_threadsafe(self._news.set)
 
     def _end(self) -> None:
         self._subscription.close()
         self._closed = True
-        self._news.set()
+        self._wake()
 
 
 class AsyncHeartbeatService:
@@ -114,7 +120,9 @@ class AsyncHeartbeatService:
             raise InvalidConfigurationError("the service has its configuration already: pass none")
         else:
             self._service = storage_or_service
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"aio {self._service.machine_id}")
+        name = f"aio {self._service.machine_id}"
+        self._calls, self._waits = DaemonThreads(_THREADS, name), DaemonThreads(_WAITS, f"{name} waits")
+        self._ends = DaemonThreads(1, f"{name} ends")  # what hangs in a storage must not hold up stop()
         self._streams: WeakSet[Events] = WeakSet()  # an open one is held by its subscription
 
     @property
@@ -173,11 +181,13 @@ class AsyncHeartbeatService:
     async def stop(self, *, save_state: bool = True, leave: bool = False) -> ServiceStatus:
         """End the background work, and every stream of events."""
         try:
-            return await self._in_thread(self._service.stop, save_state=save_state, leave=leave)
+            return await _on(self._ends, self._service.stop, save_state=save_state, leave=leave)
         finally:
             for stream in tuple(self._streams):
                 await stream.aclose()
             self._streams.clear()
+            for threads in (self._calls, self._waits, self._ends):
+                threads.shutdown()
 
     async def reconfigure(self, **changes: Any) -> HeartbeatConfig:
         """Change what is given, keep the rest."""
@@ -189,7 +199,7 @@ class AsyncHeartbeatService:
         clock = self._service.clock
         deadline = clock.now().mono_ms + left_ms
         while True:
-            if await self._in_thread(self._service.wait_for, machine_id, status, min(left_ms / 1000, _SLICE_S)):
+            if await _on(self._waits, self._service.wait_for, machine_id, status, min(left_ms / 1000, _SLICE_S)):
                 return True
             left_ms = deadline - clock.now().mono_ms
             if left_ms <= 0:
@@ -225,4 +235,8 @@ class AsyncHeartbeatService:
         return f"<AsyncHeartbeatService of {self._service!r}>"
 
     async def _in_thread(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
+        return await _on(self._calls, call, *args, **kwargs)
+
+
+async def _on(threads: DaemonThreads, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(call, *args, **kwargs))

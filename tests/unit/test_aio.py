@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, MemoryStorage
+from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, MemoryStorage, _checker
 from heartbeat_kit.aio import AsyncHeartbeatService
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidConfigurationError, InvalidMachineIdError
 from heartbeat_kit.testing import FakeClock, FaultyStorage
@@ -31,7 +31,7 @@ def clock():
 def test_every_method_of_the_service_is_there_with_its_parameters():
     """What calls back is a stream here, and what names a place is the service itself."""
     left_out = {"subscribe", "on_offline", "on_online", "on_warning", "on_transition", "tap", "progress"}
-    named = {"clock", "host", "storage"}
+    named = {"clock", "host", "state_dir", "storage"}
     public = {name for name in dir(HeartbeatService) if not name.startswith("_")} - left_out - named
     for name in public:
         theirs, ours = getattr(HeartbeatService, name), getattr(AsyncHeartbeatService, name)
@@ -199,3 +199,98 @@ def test_the_package_itself_loads_no_event_loop():
     code = "import heartbeat_kit, sys; heartbeat_kit.HeartbeatService; print('heartbeat_kit.aio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_many_who_wait_hold_up_nobody_else(storage):
+    """Forty waiters of a storage that answers at once; a call beside them is done before any of their waits."""
+
+    async def live():
+        async with AsyncHeartbeatService(storage, machine_id="web-1") as service:
+            waits = [asyncio.create_task(service.wait_for("db-1", "online", 60)) for _ in range(40)]
+            await asyncio.sleep(0.05)
+            for _ in range(3):
+                async with asyncio.timeout(5):
+                    await service.register()
+            assert not any(each.done() for each in waits)
+            await service.register(machine_id="db-1")
+            async with asyncio.timeout(10):
+                assert all(await asyncio.gather(*waits))
+
+    asyncio.run(live())
+
+
+def test_calls_that_hang_for_ever_do_not_hold_up_the_end(storage, clock, monkeypatch):
+    monkeypatch.setattr(_checker, "_PATIENCE_S", 0.05)
+    gate = threading.Event()
+
+    async def live():
+        async with asyncio.timeout(20):
+            async with AsyncHeartbeatService(storage, clock=clock, machine_id="web-1") as service:
+                await service.start()
+                storage.before("load", lambda: gate.wait(60))
+                for _ in range(10):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0.02):
+                            await service.state()
+                assert service.is_running
+            assert not service.is_running
+
+    try:
+        asyncio.run(live())
+    finally:
+        gate.set()
+
+
+def test_a_hanging_call_does_not_keep_the_process():
+    code = """
+import asyncio, threading
+from heartbeat_kit import MemoryStorage
+from heartbeat_kit.aio import AsyncHeartbeatService
+from heartbeat_kit.testing import FaultyStorage
+
+async def live():
+    storage = FaultyStorage(MemoryStorage())
+    storage.before("put", threading.Event().wait)
+    async with AsyncHeartbeatService(storage, machine_id="web-1") as service:
+        try:
+            async with asyncio.timeout(0.05):
+                await service.register()
+        except TimeoutError:
+            print("given up")
+
+asyncio.run(live())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "given up\n"
+
+
+def test_a_stop_in_another_loop_ends_the_streams_of_this_one(storage, clock):
+    service = AsyncHeartbeatService(storage, clock=clock, machine_id="web-1")
+
+    async def listen(began):
+        stream = service.events()
+        began.set()
+        async with asyncio.timeout(20):
+            return [event async for event in stream]
+
+    began, heard = threading.Event(), []
+    listener = threading.Thread(target=lambda: heard.append(asyncio.run(listen(began))))
+    listener.start()
+    assert began.wait(10)
+    asyncio.run(service.stop())
+    listener.join(20)
+    assert heard == [[]]
+
+
+def test_no_thread_of_it_is_left_after_the_end(storage, clock):
+    async def live():
+        async with AsyncHeartbeatService(storage, clock=clock, machine_id="leaves-nothing") as service:
+            await asyncio.gather(*(service.register() for _ in range(5)))
+
+    asyncio.run(live())
+    for _ in range(500):
+        left = [thread.name for thread in threading.enumerate() if "leaves-nothing" in thread.name]
+        if not left:
+            break
+        threading.Event().wait(0.01)
+    assert left == []

@@ -324,12 +324,24 @@ class TestPlan:
     def test_with_a_question_is_one(self, asked, desk):
         assert "ask a person" in desk.sync("plan", code=1)
 
-    def test_an_interrupted_run_comes_first(self, web, home):
-        (web_state,) = (home / "state").rglob("web-1/archive.json")
-        (web_state.parent / "journal.json").write_text("{")
+    def test_an_interrupted_run_comes_first(self, web, monkeypatch):
+        def killed(*_):
+            raise OSError("cut off")
+
+        web.write("app.conf", "port = 3\n")
+        with monkeypatch.context() as patch:
+            patch.setattr(Completion, "complete", killed)
+            web.fails("online", "--again")
         error = web.fails("plan")
         assert error.startswith("error RECOVERY_PENDING: ")
         assert "call 'heartbeat-kit sync recover'" in error
+
+    def test_a_damaged_journal_cannot_be_finished(self, web, home):
+        (web_state,) = (home / "state").rglob("web-1/archive.json")
+        (web_state.parent / "journal.json").write_text("{")
+        error = web.fails("plan")
+        assert error.startswith("error SYNC_STATE_DAMAGED: ")
+        assert "'heartbeat-kit sync recover --discard-damaged'" in error
 
 
 @pytest.mark.parametrize("medium", ["folder", "json"])

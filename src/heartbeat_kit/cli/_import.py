@@ -15,6 +15,7 @@ from heartbeat_kit.cli._terminal import Cell, Terminal, printable
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.roosync import ImportReport, import_roosync
 from heartbeat_kit.storage import Storage
+from heartbeat_kit.storage._registry import open_existing
 
 __all__ = ["run"]
 
@@ -42,15 +43,7 @@ def run(arguments: Namespace) -> int:
 
 def _opened(url: str, *, dry_run: bool) -> Storage:
     """The storage; a dry run makes none, so one that is to be made holds nothing."""
-    place, _, query = url.partition("?")
-    wanted = [option for option in query.split("&") if option]
-    others = [option for option in wanted if option.lower() not in ("create=true", "create=1", "create=yes")]
-    if not dry_run or others == wanted:
-        return open_storage(url)
-    try:
-        return open_storage(f"{place}?{'&'.join(others)}" if others else place)
-    except InvalidConfigurationError:
-        return MemoryStorage()
+    return (open_existing(url) or MemoryStorage()) if dry_run else open_storage(url)
 
 
 def _same(arguments: Namespace) -> dict[str, str] | None:

@@ -14,9 +14,9 @@ from heartbeat_kit._clock import Clock, SystemClock
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import to_iso
-from heartbeat_kit.errors import InvalidMetadataError
-from heartbeat_kit.roosync._merging import Merged, long_names, merge
-from heartbeat_kit.roosync._reading import read_source
+from heartbeat_kit.errors import InvalidConfigurationError, InvalidMetadataError
+from heartbeat_kit.roosync._merging import AHEAD_MS, Merged, long_names, merge
+from heartbeat_kit.roosync._reading import FOLDER, read_source, source_path
 from heartbeat_kit.roosync._report import ImportReport
 from heartbeat_kit.storage import Storage
 
@@ -24,7 +24,6 @@ __all__ = ["import_roosync"]
 
 _INTERVAL_MS: Final = 30_000
 """What RooSync's machines promised unless their configuration says otherwise."""
-_AHEAD_MS: Final = 300_000
 _BEFORE_ANY_LIFE: Final = 0
 """The incarnation of what is imported: any beat of the machine itself is newer, so an import overwrites none."""
 
@@ -51,11 +50,11 @@ def import_roosync(
             behind one word and a hyphen: ``po-2024`` and ``myia-po-2024``. Give ``{}`` to keep all apart.
         interval: The beat the machines promise (milliseconds, if a number); by default what RooSync's
             ``heartbeat-service.json`` says, else 30 s.
-        clock: What stamps are compared with: one more than five minutes ahead of it is no sign of life, the time of
-            its file is taken.
+        clock: What stamps are compared with: one more than five minutes ahead of it, or of its own file, is no sign of
+            life, and the time of its file is taken.
 
     Raises:
-        InvalidConfigurationError: The source is no such folder.
+        InvalidConfigurationError: The source is no such folder, or the storage would write into it.
         InvalidMachineIdError: A name in `same` is none.
         StorageUnavailableError: The storage cannot be read or written; called again it goes on.
 
@@ -75,6 +74,7 @@ def import_roosync(
     >>> import_roosync(folder.parent, storage).unchanged
     ('myia-web1',)
     """
+    _require_apart(source, storage)
     found = read_source(source)
     now_ms = (SystemClock() if clock is None else clock).now().wall_ms
     names = {each.machine_id for each in found.evidence}
@@ -84,7 +84,7 @@ def import_roosync(
         else {normalize_machine_id(a): normalize_machine_id(b) for a, b in same.items()}
     )
     promised = interval if interval is not None else found.interval_ms or _INTERVAL_MS
-    latest_ms, unreadable = now_ms + _AHEAD_MS, dict(found.unreadable)
+    latest_ms, unreadable = now_ms + AHEAD_MS, dict(found.unreadable)
     usable = []
     for each in found.evidence:
         if min(each.stamp_ms, each.written_ms) <= latest_ms:
@@ -93,7 +93,11 @@ def import_roosync(
             unreadable[each.file] = f"its stamp {to_iso(each.stamp_ms)} and its file are of the future"
     machines = merge(usable, other, latest_ms)
     records = {each.machine_id: _record(each, promised, unreadable) for each in machines}
-    stored = storage.load().heartbeats
+    held = storage.load()
+    for name in records.keys() & held.unreadable.keys():  # nobody can tell whether what is there is newer
+        del records[name]
+        unreadable[name] = f"the storage's own record of it: {held.unreadable[name]}; import again once it has beaten"
+    stored = held.heartbeats
     fresh = [name for name, record in records.items() if name not in stored or stored[name].order < record.order]
     if not dry_run:
         for name in fresh:
@@ -111,6 +115,22 @@ def import_roosync(
         },
         dry_run=dry_run,
     )
+
+
+def _require_apart(source: str | os.PathLike[str], storage: Storage) -> None:
+    """Refuse to write where RooSync's files are: both call them ``heartbeats/<id>.json`` and ``heartbeats.json``."""
+    scheme, _, place = storage.traits.location.partition(":")
+    if scheme not in ("folder", "json"):
+        return
+    theirs = os.path.realpath(source_path(source))
+    if not os.path.isdir(theirs):
+        theirs = os.path.dirname(theirs)
+    ours = os.path.realpath(place)
+    if {ours, os.path.join(ours, FOLDER)} & {theirs, os.path.join(theirs, FOLDER)}:
+        raise InvalidConfigurationError(
+            f"the storage would write into the source, {theirs!r:.200}, which is only to be read: give the new fleet a "
+            "folder of its own"
+        )
 
 
 def _record(machine: Merged, interval: timedelta | int, unreadable: dict[str, str]) -> Heartbeat:

@@ -8,11 +8,14 @@ behind one word and a hyphen, and no other is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from heartbeat_kit.roosync._reading import Evidence
 
-__all__ = ["Merged", "long_names", "merge"]
+__all__ = ["AHEAD_MS", "Merged", "long_names", "merge"]
+
+AHEAD_MS: Final = 300_000
+"""A clock may be so much ahead of the one that dates files, and of the one of the import."""
 
 
 class Merged(NamedTuple):
@@ -86,4 +89,5 @@ def merge(evidence: Iterable[Evidence], same: Mapping[str, str], latest_ms: int)
 
 
 def _seen(each: Evidence, latest_ms: int) -> int:
-    return each.stamp_ms if each.stamp_ms <= latest_ms else each.written_ms
+    """Its stamp, if that can be. The file tells too, because in time every clock reaches what once was the future."""
+    return each.stamp_ms if each.stamp_ms <= min(latest_ms, each.written_ms + AHEAD_MS) else each.written_ms

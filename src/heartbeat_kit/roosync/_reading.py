@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit._times import from_iso
+from heartbeat_kit._times import MAX_MS, MIN_MS, from_iso
 from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError
 
-__all__ = ["Evidence", "Source", "read_source"]
+__all__ = ["FOLDER", "Evidence", "Source", "read_source", "source_path"]
 
-_FLEETS: Final = ("heartbeats.json", "heartbeat.json")
+_FLEET: Final = re.compile(r"heartbeats?(?!-service).*\.json(?:\.tmp-.*)?", re.IGNORECASE | re.DOTALL)
+"""``heartbeats.json`` and ``heartbeat.json``, and what sync clients and killed writers left beside them."""
 _CONFIG: Final = "heartbeat-service.json"
-_FOLDER: Final = "heartbeats"
+_LONGEST_MS: Final = 86_400_000
+"""Nobody promised to beat less than once a day; a longer interval is a damaged one."""
+FOLDER: Final = "heartbeats"
 _LIMIT: Final = 16 << 20
 _RECORD: Final = re.compile(r"(?P<stem>.+?)\.json(?:\.tmp-.*)?$", re.IGNORECASE | re.DOTALL)
 _OWN_FIELDS: Final = frozenset({"firstSeen", "lastUpdated"})
@@ -74,14 +77,14 @@ def read_source(source: str | os.PathLike[str]) -> Source:
     Raises:
         InvalidConfigurationError: There is nothing of the kind.
     """
-    root = Path(source).expanduser()
-    reader = _Reader()
-    if root.is_file():
+    root, reader = source_path(source), _Reader()
+    kind = _kind(root)
+    if stat.S_ISREG(kind):
         reader.fleet_or_record(root, root.name)
-    elif root.is_dir():
-        inner = root / _FOLDER
-        for folder, prefix in ((root, ""), (inner, f"{_FOLDER}/")):
-            is_records = folder is inner or (root.name.lower() == _FOLDER and not inner.is_dir())
+    elif stat.S_ISDIR(kind):
+        inner = root / FOLDER
+        for folder, prefix in ((root, ""), (inner, f"{FOLDER}/")):
+            is_records = folder is inner or (root.name.lower() == FOLDER and not inner.is_dir())
             reader.folder(folder, prefix, is_records=is_records)
     else:
         raise InvalidConfigurationError(f"{str(root)!r:.200} is not there: give the shared folder of RooSync")
@@ -91,6 +94,20 @@ def read_source(source: str | os.PathLike[str]) -> Source:
             "heartbeats"
         )
     return Source(tuple(reader.evidence), reader.unreadable, reader.interval_ms)
+
+
+def source_path(source: str | os.PathLike[str]) -> Path:
+    """Where the source is."""
+    return Path(os.path.expanduser(os.fspath(source)))
+
+
+def _kind(root: Path) -> int:
+    try:
+        return os.stat(root).st_mode
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError) as error:
+        raise InvalidConfigurationError(f"{str(root)!r:.200} cannot be looked at: {error}") from error
 
 
 class _Reader:
@@ -111,7 +128,7 @@ class _Reader:
             shown = prefix + name
             if name.lower() == _CONFIG:
                 self._config(folder / name, shown)
-            elif name.lower() in _FLEETS or (is_records and _RECORD.match(name)):
+            elif (is_records and _RECORD.match(name)) or _FLEET.fullmatch(name):
                 self.fleet_or_record(folder / name, shown)
 
     def fleet_or_record(self, path: Path, shown: str) -> None:
@@ -139,7 +156,7 @@ class _Reader:
             return
         record = found[0].get("config", found[0])
         interval = record.get("heartbeatInterval") if isinstance(record, dict) else None
-        if type(interval) is int and interval > 0:
+        if type(interval) is int and 0 < interval <= _LONGEST_MS:
             self.interval_ms = interval
 
     def _json(self, path: Path, shown: str) -> tuple[dict[str, Any], int] | None:
@@ -183,7 +200,7 @@ def _evidence(record: Any, shown: str, name: str, written_ms: int) -> Evidence:
     return Evidence(
         file=shown,
         machine_id=normalize_machine_id(said),
-        stamp_ms=from_iso(record.get("lastHeartbeat")),
+        stamp_ms=_possible(from_iso(record.get("lastHeartbeat"))),
         written_ms=written_ms,
         first_seen_ms=_moment(first),
         metadata={key: value for key, value in metadata.items() if key not in _OWN_FIELDS},
@@ -192,6 +209,12 @@ def _evidence(record: Any, shown: str, name: str, written_ms: int) -> Evidence:
 
 def _moment(text: Any) -> int | None:
     try:
-        return from_iso(text)
+        return _possible(from_iso(text))
     except ValueError:
         return None
+
+
+def _possible(stamp_ms: int) -> int:
+    if not MIN_MS <= stamp_ms <= MAX_MS:
+        raise ValueError("its time is before year 1 or after year 9999")
+    return stamp_ms

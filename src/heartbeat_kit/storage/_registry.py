@@ -7,6 +7,7 @@ know how a storage works.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -21,7 +22,7 @@ from heartbeat_kit.storage.shared_folder import SharedFolderStorage
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["ENTRY_POINTS", "open_storage"]
+__all__ = ["ENTRY_POINTS", "open_existing", "open_storage"]
 
 ENTRY_POINTS: Final = "heartbeat_kit.storages"
 """Group in which a package announces a storage: the name is the scheme, the object a callable ``(url) -> Storage``."""
@@ -63,6 +64,30 @@ def open_storage(url: str) -> Storage:
     return _from_entry_point(parts.scheme, url)
 
 
+def open_existing(url: str) -> Storage | None:
+    """Open the storage a URL names, if it is there; ``None`` if it would be made.
+
+    Raises:
+        InvalidConfigurationError, MissingDependencyError: As `open_storage`.
+    """
+    place = there = _to_be_made(url)
+    while there and not os.path.lexists(there):
+        there = os.path.dirname(there)
+    return None if place and there != place and os.path.isdir(there or ".") else open_storage(url)
+
+
+def _to_be_made(url: str) -> str | None:
+    """The folder that opening a sound URL would make, if it is not there."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return None  # opening it says what is wrong
+    known = _SETTINGS.get(parts.scheme) if parts is not None else None
+    if parts is None or known is None or not _settings(parts, **known).get("create"):
+        return None
+    return os.path.expanduser(_path(parts))
+
+
 def _memory(parts: SplitResult) -> Storage:
     if parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
         raise InvalidConfigurationError("memory:// takes no host, no path and no query: write just 'memory://'")
@@ -73,19 +98,12 @@ def _json(parts: SplitResult) -> Storage:
     # Here and not at the top: whoever opens a folder should not pay for the lock and the ledger of a file.
     from heartbeat_kit.storage.json_file import JsonFileStorage  # noqa: PLC0415
 
-    settings = _settings(parts, create=_boolean, must_exist=_boolean, durable=_boolean)
+    settings = _settings(parts, **_SETTINGS["json"])
     return JsonFileStorage(_path(parts), **settings)
 
 
 def _folder(parts: SplitResult) -> Storage:
-    settings = _settings(
-        parts,
-        create=_boolean,
-        must_exist=_boolean,
-        durable=_boolean,
-        propagation_delay=_delay,
-        time_budget=_budget,
-    )
+    settings = _settings(parts, **_SETTINGS["folder"])
     return SharedFolderStorage(_path(parts), **settings)
 
 
@@ -160,6 +178,18 @@ def _seconds(text: str) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) else None
+
+
+_FILES: Final[Mapping[str, Callable[[str], Any]]] = {
+    "create": _boolean,
+    "must_exist": _boolean,
+    "durable": _boolean,
+}
+_SETTINGS: Final[Mapping[str, Mapping[str, Callable[[str], Any]]]] = {
+    "folder": {**_FILES, "propagation_delay": _delay, "time_budget": _budget},
+    "json": _FILES,
+}
+"""What the URL of a scheme that has a folder may say, and how that is read."""
 
 
 def _from_entry_point(scheme: str, url: str) -> Storage:
