@@ -123,6 +123,7 @@ def _(result: ServiceStatus, wanted: _Wanted) -> Wire:
         "machineId": result.machine_id,
         **({} if result.started_at_ms is None else {"startedAt": to_iso(result.started_at_ms)}),
         "config": _wire(result.config, wanted),
+        **({} if result.pending is None else {"pending": result.pending}),
         "message": wanted.say("started" if result.is_running else "idle", id=result.machine_id),
     }
 

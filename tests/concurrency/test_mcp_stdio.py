@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -108,3 +109,86 @@ def test_a_strangers_path(tmp_path):
             await call(one, "stop_heartbeat_service")
 
     asyncio.run(walk())
+
+
+SLOW = """
+import sys, threading
+from heartbeat_kit import HeartbeatService, MemoryStorage
+from heartbeat_kit.cli import _mcp
+from heartbeat_kit.testing import FaultyStorage
+
+class Arguments:
+    locale, passive_beats, workspace, shared, state_dir = "en", False, None, None, None
+
+@_mcp.contextlib.contextmanager
+def opened(_):
+    storage = FaultyStorage(MemoryStorage())
+    storage.before("load", lambda: (print("it hangs", file=sys.stderr, flush=True), threading.Event().wait()))
+    yield HeartbeatService(storage, machine_id="pc-1")
+
+_mcp.opened = opened
+raise SystemExit(_mcp.run(Arguments))
+"""
+
+
+@contextlib.contextmanager
+def raw(*words):
+    """A server that was greeted, and its pipes."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(words, **pipes) as server:
+        try:
+            tell(
+                server,
+                "initialize",
+                protocolVersion="2025-06-18",
+                capabilities={},
+                clientInfo={"name": "raw", "version": "0"},
+            )
+            assert b'"result"' in server.stdout.readline()
+            yield server
+        finally:
+            server.kill()
+
+
+def tell(server, method, **parameters):
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    server.stdin.write(json.dumps(message).encode() + b"\n")
+    server.stdin.flush()
+
+
+@pytest.fixture
+def words(tmp_path):
+    for name in ("beats", "share", "pc-1"):
+        (tmp_path / name).mkdir()
+    return command(tmp_path, "pc-1", "mcp")
+
+
+def test_a_call_that_hangs_keeps_no_server_alive(tmp_path):
+    """Its client goes while a storage does not answer: the process ends."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    with raw(sys.executable, str(tmp_path / "slow.py")) as server:
+        tell(server, "tools/call", name="roosync_get_heartbeat_state", arguments={})
+        assert server.stderr.readline() == b"it hangs\n"
+        server.stdin.close()
+        assert server.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_and_its_heartbeats(words, number):
+    """Though nothing comes on its standard input; it tells what a shell expects."""
+    with raw(*words) as server:
+        tell(server, "tools/call", name="roosync_start_heartbeat_service", arguments={"machineId": "pc-1"})
+        assert b"startedAt" in server.stdout.readline()
+        server.send_signal(number)
+        assert server.wait(PATIENCE_S) == 128 + number
+        assert b"Traceback" not in server.stderr.read()
+
+
+def test_a_client_that_reads_no_more_is_no_crash(words):
+    with raw(*words) as server:
+        server.stdout.close()
+        tell(server, "ping")
+        with contextlib.suppress(BrokenPipeError):
+            server.stdin.close()
+        assert server.wait(PATIENCE_S) in (0, 141)
+        assert b"Traceback" not in server.stderr.read()

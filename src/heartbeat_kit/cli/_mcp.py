@@ -7,14 +7,26 @@ serves. Standard output belongs to the protocol; logs go to standard error.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import threading
 from argparse import Namespace
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Final
 
 from heartbeat_kit.cli._opening import both_sides, opened
 from heartbeat_kit.errors import MissingDependencyError
 
+if TYPE_CHECKING:
+    from heartbeat_kit.adapters.mcp import Host
+
 __all__ = ["run"]
 
 _SERVED = 0
+_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_PATIENCE_S: Final = 10.0
+"""The end waits so long for a heartbeat or a sync under way."""
 
 
 def run(arguments: Namespace) -> int:
@@ -27,6 +39,38 @@ def run(arguments: Namespace) -> int:
         raise MissingDependencyError("an MCP server needs the package mcp: pip install 'heartbeat-kit[mcp]'") from error
     with opened(arguments) as service:
         host = Host(service, both_sides(arguments, service), locale=arguments.locale, passive=arguments.passive_beats)
-        with contextlib.closing(host):
-            make_server(host).run()
+        with contextlib.closing(host), _ended_by_signals(host):
+            try:
+                make_server(host).run()
+            except BaseExceptionGroup as group:  # the SDK runs several tasks at once
+                if group.subgroup(BrokenPipeError) is None:
+                    raise
+                raise BrokenPipeError("the client reads no more") from group
     return _SERVED
+
+
+@contextlib.contextmanager
+def _ended_by_signals(host: Host) -> Iterator[None]:
+    """While it serves, a request to stop ends the heartbeats and then the process, whatever waits on standard input."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        # On another thread, because this one may hold any lock just now.
+        threading.Thread(target=_end, args=(host, number), daemon=True).start()
+
+    before = {}
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(host: Host, number: int) -> None:
+    closing = threading.Thread(target=host.close, daemon=True)
+    closing.start()
+    closing.join(_PATIENCE_S)
+    os._exit(128 + number)

@@ -18,7 +18,7 @@ from heartbeat_kit.errors import InvalidConfigurationError, MachineNotOfflineErr
 from heartbeat_kit.storage import Storage
 from heartbeat_kit.storage._locks import ProcessLock
 from heartbeat_kit.sync._auto import AutoSync, Told
-from heartbeat_kit.sync._deciding import Versions, answer, find, listed, versions_of
+from heartbeat_kit.sync._deciding import Versions, answer, asked, find, versions_of
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionState
 from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._evidence import Witness
@@ -308,8 +308,12 @@ class SyncCoordinator:
             return prune(self._places, limits, now_ns=now_ms * 1_000_000, dry_run=dry_run)
 
     def decisions(self, *, all_states: bool = False) -> tuple[Decision, ...]:
-        """What waits for a person, by path; with `all_states` what was answered too."""
-        return listed(self._places, all_states=all_states)
+        """What waits for a person, by path; with `all_states` what was answered too.
+
+        Raises:
+            BaselineUnavailableError: The shared folder is not there, or another than before.
+        """
+        return asked(self._places, all_states=all_states)
 
     def versions(self, decision_id: str) -> Versions:
         """The contents a decision is about, to compare them before it is answered.

@@ -11,13 +11,15 @@ from typing import NamedTuple
 import attrs
 
 from heartbeat_kit.errors import DecisionRefusedError, UnknownDecisionError
+from heartbeat_kit.sync._archive import read_archive
+from heartbeat_kit.sync._baseline import read_sentinel
 from heartbeat_kit.sync._complete import Completion
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionKind, DecisionState, to_json
 from heartbeat_kit.sync._places import DECISIONS, OBJECTS, Places
 from heartbeat_kit.sync._survey import read_decisions
 from heartbeat_kit.sync._writer import Objects, Writer
 
-__all__ = ["Versions", "answer", "approved_for", "find", "listed", "versions_of"]
+__all__ = ["Versions", "answer", "approved_for", "asked", "find", "listed", "versions_of"]
 
 
 def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
@@ -25,6 +27,18 @@ def listed(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
     known, _ = read_decisions(places.shared)
     wanted = [each for each in known.values() if all_states or each.is_open]
     return tuple(sorted(wanted, key=lambda each: (each.path, each.machine_id, each.id)))
+
+
+def asked(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
+    """What `listed` gives, to somebody who believes that there is no more.
+
+    Raises:
+        BaselineUnavailableError: The shared folder is not the one this machine is in step with; it may not be mounted.
+        DamagedSyncStateError: The archive cannot be understood, so nobody knows which it is.
+    """
+    if (archive := read_archive(places.state)) is not None:
+        read_sentinel(places.shared, archive.baseline_id)
+    return listed(places, all_states=all_states)
 
 
 def approved_for(places: Places, machine_id: str) -> frozenset[str]:

@@ -267,8 +267,8 @@ class TestErrors:
     def test_an_error_has_its_code_and_says_what_to_do(self, side, name, arguments, code):
         side.sync.adopt_baseline()
         said = side.fails(name, **arguments)
-        assert f": {code}: " in said
-        assert len(said) > len(code) + 60
+        assert said.startswith(f"{code}: ")
+        assert len(said) > len(code) + 30
 
     @pytest.mark.parametrize(
         ("name", "arguments"),
@@ -281,7 +281,8 @@ class TestErrors:
         ],
     )
     def test_arguments_that_cannot_be_are_refused(self, side, name, arguments):
-        assert "validation error" in side.fails(name, **arguments)
+        (wrong,) = {*arguments} - {"machineId"} or {"machineId"}
+        assert side.fails(name, **arguments).startswith(f"INVALID_CONFIGURATION: {wrong}: ")
 
     def test_a_host_without_folders_syncs_nothing(self, side):
         side.host = Host(side.service)

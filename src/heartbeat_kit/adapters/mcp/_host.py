@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._results import ServiceStatus
@@ -22,6 +22,8 @@ from heartbeat_kit.sync._auto import AutoSync
 __all__ = ["Host", "Locale"]
 
 Locale = Literal["en", "fr"]
+_AGAIN_MS: Final = 1_000
+"""A passive heartbeat that failed is tried again by the next call after so long."""
 _log = logging.getLogger("heartbeat_kit")
 
 
@@ -49,8 +51,9 @@ class Host:
         self.is_passive = passive
         self._coordinator = coordinator
         self._auto: AutoSync | None = None
-        self._lock = threading.Lock()
-        self._beaten_ms: int | None = None
+        self._lifecycle = threading.RLock()
+        self._passive = threading.Lock()
+        self._due_ms: int | None = None
 
     @property
     def coordinator(self) -> SyncCoordinator:
@@ -64,6 +67,11 @@ class Host:
                 "this server syncs nothing: start it with --workspace and --shared, or give the host a coordinator"
             )
         return self._coordinator
+
+    @property
+    def syncs_by_itself(self) -> bool:
+        """Whether a sync follows when machines go and return: the service runs, may, and there is a coordinator."""
+        return self._auto is not None
 
     def start(
         self, machine_id: str, *, auto_sync: bool | None, interval_ms: int | None, timeout_ms: int | None
@@ -85,36 +93,45 @@ class Host:
             "offline_timeout": None if timeout_ms is None else timedelta(milliseconds=timeout_ms),
         }
         changes = {name: value for name, value in given.items() if value is not None}
-        if changes and not self.service.is_running:  # of one that runs the start is refused, and nothing is changed
-            self.service.reconfigure(**changes)
-        status = self.service.start()
-        with self._lock:
-            if self._coordinator is not None and self.service.config.auto_sync_enabled and self._auto is None:
+        with self._lifecycle:
+            before = self.service.config
+            if changes and not self.service.is_running:  # of one that runs the start is refused, and nothing is changed
+                self.service.reconfigure(**changes)
+            try:
+                status = self.service.start()
+            except BaseException:
+                self.service.reconfigure(**{name: getattr(before, name) for name in changes})
+                raise
+            if self._coordinator is not None and self.service.config.auto_sync_enabled:
                 self._auto = self._coordinator.attach(self.service)
-        return status
+            return status
 
     def stop(self, *, save_state: bool) -> ServiceStatus:
         """Stop the service and the automatic sync."""
-        with self._lock:
+        with self._lifecycle:
             auto, self._auto = self._auto, None
-        if auto is not None:
-            auto.close()
-        return self.service.stop(save_state=save_state)
+            if auto is not None:
+                auto.close()
+            return self.service.stop(save_state=save_state)
 
     def beat(self) -> None:
         """A passive heartbeat, if one is due; a storage that is away fails no call."""
         if not self.is_passive or self.service.is_running:
             return
-        now_ms = self.service.clock.now().mono_ms
-        with self._lock:
-            due = self._beaten_ms is None or now_ms - self._beaten_ms >= span_ms(self.service.config.heartbeat_interval)
-            if due:
-                self._beaten_ms = now_ms
-        if due:
+        if not self._passive.acquire(blocking=False):
+            return  # another call is just sending it
+        try:
+            now_ms, interval_ms = self.service.clock.now().mono_ms, span_ms(self.service.config.heartbeat_interval)
+            if self._due_ms is not None and now_ms < self._due_ms:
+                return
             try:
                 self.service.register()
             except HeartbeatKitError as error:
                 _log.warning("passive heartbeat of %s: %s: %s", self.service.machine_id, error.code, error)
+                interval_ms = min(interval_ms, _AGAIN_MS)
+            self._due_ms = now_ms + interval_ms
+        finally:
+            self._passive.release()
 
     def close(self) -> None:
         """Stop what runs; safe to call twice."""

@@ -5,18 +5,22 @@ Owns their names, their hints, and what an error is to a client. The SDK does th
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, Tool, ToolAnnotations
+from pydantic import ValidationError
 
+from heartbeat_kit._threads import DaemonThreads
 from heartbeat_kit.adapters.mcp._host import Host
 from heartbeat_kit.adapters.mcp._tools import Tools
-from heartbeat_kit.errors import HeartbeatKitError, MachineNotOfflineError
+from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, MachineNotOfflineError
 
 __all__ = ["make_server"]
 
@@ -26,6 +30,10 @@ _INSTRUCTIONS: Final = (
     "can tell. 'success' false with an observer that is blind means that this server cannot see the others. Try a "
     "sync with dryRun first. An error begins with its code and says what to do."
 )
+
+
+_CALLS: Final = 64
+"""Calls at once before the next one waits; the protocol itself never does."""
 
 
 class _Hints(NamedTuple):
@@ -75,14 +83,13 @@ def make_server(host: Host) -> MCPServer[Any]:
     >>> asyncio.run(ask())
     ('pc-1', 'online')
     """
-    server: MCPServer[Any] = MCPServer(
-        "heartbeat-kit", version=version("heartbeat-kit"), instructions=_INSTRUCTIONS, log_level="WARNING"
-    )
-    tools = Tools(host)
+    server = _Server("heartbeat-kit", version=version("heartbeat-kit"), instructions=_INSTRUCTIONS, log_level="WARNING")
+    tools, threads = Tools(host), DaemonThreads(_CALLS, f"mcp {host.service.machine_id}")
     for name, hints in _TOOLS.items():
         method = getattr(tools, name)
+        server.known[f"{_PREFIX}{name}"] = tuple(inspect.signature(method).parameters)
         server.add_tool(
-            _answering(method, host),
+            _answering(method, host, threads),
             name=f"{_PREFIX}{name}",
             description=method.__doc__,
             annotations=ToolAnnotations(
@@ -97,9 +104,50 @@ def make_server(host: Host) -> MCPServer[Any]:
     return server
 
 
-def _answering(method: Callable[..., Any], host: Host) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def tool(*args: Any, **kwargs: Any) -> Any:
+class _Server(MCPServer[Any]):
+    """Says of an argument that there is none of that name, where the SDK drops it, and begins an error with its code.
+
+    Dropped, a mistyped ``dryRun`` would carry out what was only to be looked at.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.known: dict[str, tuple[str, ...]] = {}
+        """The arguments of each tool."""
+
+    async def list_tools(self) -> list[Tool]:
+        """As the SDK has it, with schemas that allow nothing else."""
+        found = await super().list_tools()
+        for tool in found:
+            tool.input_schema = {**tool.input_schema, "additionalProperties": False}
+        return found
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """As the SDK has it, with errors that begin with a code."""
+        known = self.known.get(name)
+        if known is not None and (unknown := sorted(set(arguments) - set(known))):
+            return _refusal(f"no argument {', '.join(unknown)}: {name} has {', '.join(known) or 'none'}")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.__cause__.errors())
+            return _refusal("; ".join(wrong))
+
+
+def _refusal(message: str) -> CallToolResult:
+    return _failed(f"{InvalidConfigurationError.code}: {message}; nothing was done")
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _answering(method: Callable[..., Any], host: Host, threads: DaemonThreads) -> Callable[..., Any]:
+    def answer(*args: Any, **kwargs: Any) -> Any:
         host.beat()
         try:
             return method(*args, **kwargs)
@@ -107,6 +155,12 @@ def _answering(method: Callable[..., Any], host: Host) -> Callable[..., Any]:
             message = str(error)
             if host.locale == "fr" and isinstance(error, MachineNotOfflineError):
                 message = f"La machine {error.machine_id} n'est pas offline"
-            raise ToolError(f"{error.code}: {message}") from error
+            return _failed(f"{error.code}: {message}")
+
+    @functools.wraps(method)
+    async def tool(*args: Any, **kwargs: Any) -> Any:
+        """On a thread that the end of the server does not wait for."""
+        call = functools.partial(answer, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
 
     return tool

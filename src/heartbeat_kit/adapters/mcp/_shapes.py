@@ -107,12 +107,13 @@ class Config(TypedDict):
 
 
 class Started(TypedDict):
-    """The service of this machine."""
+    """The service of this machine; `pending` says why its first heartbeat is not stored yet, if it is not."""
 
     success: bool
     machineId: str
     startedAt: NotRequired[str]
     config: Config
+    pending: NotRequired[str]
     message: str
 
 
@@ -220,6 +221,7 @@ class ServiceResult(TypedDict, total=False):
     isNewMachine: bool
     startedAt: str
     config: Config
+    pending: str
     stoppedAt: str
     stateSaved: bool
     message: str

@@ -38,8 +38,9 @@ Metadata = Annotated[dict[str, Any] | None, Field(description="Sent with every h
 Details = Annotated[bool, Field(description="Each machine with its data, instead of its id")]
 Heartbeats = Annotated[bool, Field(description="Every machine's data as well")]
 Force = Annotated[bool, Field(description="Look now, even if the last look is fresh")]
-Interval = Annotated[int | None, Field(description="Time between heartbeats, ms; unchanged if left out", gt=0)]
-Timeout = Annotated[int | None, Field(description="A silence of this is a warning, of twice this offline, ms", gt=0)]
+_Length = Annotated[int, Field(strict=True, gt=0, le=86_400_000)]
+Interval = Annotated[_Length | None, Field(description="Time between heartbeats, ms; unchanged if left out")]
+Timeout = Annotated[_Length | None, Field(description="A silence of this is a warning, of twice this offline, ms")]
 AutoSync = Annotated[bool | None, Field(description="Sync by itself when machines go and return")]
 Save = Annotated[bool, Field(description="Store what was observed")]
 Backup = Annotated[bool, Field(description="Write a backup that can be rolled back to")]
@@ -84,7 +85,9 @@ class Tools:
         status = self._host.start(
             machineId, auto_sync=enableAutoSync, interval_ms=heartbeatInterval, timeout_ms=offlineTimeout
         )
-        return self._wire(Started, status)
+        answer = self._wire(Started, status)
+        answer["config"]["autoSyncEnabled"] = self._host.syncs_by_itself  # as it is in force
+        return answer
 
     def stop_heartbeat_service(self, saveState: Save = True) -> Stopped:
         """Stop beating. The others will call this machine offline once it has been silent for long enough."""
