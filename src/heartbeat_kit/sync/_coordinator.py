@@ -164,8 +164,7 @@ class SyncCoordinator:
     ) -> SyncReport:
         """Bring a machine that returned up to date, and the baseline with it; the machine does this itself.
 
-        Done once for each return: called again it answers with what was done. To sync again before the next return,
-        `plan` and `apply`.
+        Done once for each return; called again it answers with what was done. To sync sooner, `plan` and `apply`.
 
         Args:
             machine_id: This machine, which must be online. For any other the outcome is ``not_executor``.

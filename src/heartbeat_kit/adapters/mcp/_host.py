@@ -70,7 +70,7 @@ class Host:
 
     @property
     def syncs_by_itself(self) -> bool:
-        """Whether a sync follows when machines go and return: the service runs, may, and there is a coordinator."""
+        """Whether a sync follows when machines go and return, as it does while the service runs with a coordinator."""
         return self._auto is not None
 
     def start(
