@@ -10,7 +10,7 @@ from sybil import Document
 from sybil.parsers.myst import CodeBlockParser
 
 import heartbeat_kit
-from heartbeat_kit import aio, doctor, errors, lab, open_storage, roosync, storage, sync, testing
+from heartbeat_kit import aio, doctor, errors, lab, open_storage, ops, roosync, storage, sync, testing
 from heartbeat_kit._explain import _REASONS
 from heartbeat_kit.adapters import mcp
 from heartbeat_kit.cli._parser import make_parser
@@ -88,7 +88,7 @@ def test_the_pages_run_on_one_worker_each(request):
 
 @pytest.mark.parametrize(
     "module",
-    [heartbeat_kit, aio, doctor, mcp, storage, testing, errors, lab, roosync, sync],
+    [heartbeat_kit, aio, doctor, mcp, ops, storage, testing, errors, lab, roosync, sync],
     ids=lambda module: module.__name__,
 )
 def test_every_public_name_is_in_the_reference(module):
@@ -104,7 +104,7 @@ def test_every_public_name_is_in_the_reference(module):
 
 @pytest.mark.parametrize(
     "module",
-    [heartbeat_kit, aio, doctor, mcp, storage, testing, lab, roosync, sync],
+    [heartbeat_kit, aio, doctor, mcp, ops, storage, testing, lab, roosync, sync],
     ids=lambda module: module.__name__,
 )
 def test_no_property_is_shown_with_half_its_sentence_as_a_type(module):

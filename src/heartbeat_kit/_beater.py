@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Final
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -16,9 +18,9 @@ from heartbeat_kit._clock import Instant
 from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._metadata import EMPTY, MetadataText
 from heartbeat_kit.errors import StorageUnavailableError
-from heartbeat_kit.storage import RecordLookup, Storage
+from heartbeat_kit.storage import BulkWriter, RecordLookup, Storage
 
-__all__ = ["Beat", "Beater"]
+__all__ = ["Beat", "Beater", "Due", "beat_together"]
 
 _ATTEMPTS: Final = 100
 
@@ -76,7 +78,7 @@ class Beater:
 
     def forget(self) -> None:
         """Forget what is known of the stored record; the next beat reads it."""
-        with self._guarded():
+        with self.guarded():
             if self._life is not None:  # should the record be gone, the next life is still above this one
                 self._floor = max(self._floor, self._life.incarnation + 1)
             self._life, self.stored, self._new_life = None, None, False
@@ -95,45 +97,66 @@ class Beater:
         Raises:
             StorageError: It is not stored; `pending` says why, and the next beat carries everything this one did.
         """
-        with self._guarded():
+        with self.guarded():
             try:
-                beat = self._store(now, interval_ms, metadata, leaving=leaving)
+                return self._store(now, interval_ms, metadata, leaving=leaving)
             except Exception as error:
-                self.pending = str(error) or type(error).__name__
+                self.failed(error)
                 raise
-            self.stored, self.pending = beat.heartbeat, None
-            return beat
+
+    def failed(self, error: Exception) -> None:
+        """A beat is not stored, for this reason."""
+        self.pending = str(error) or type(error).__name__
 
     def _store(self, now: Instant, interval_ms: int, metadata: MetadataText | None, *, leaving: bool) -> Beat:
-        # The record is read before the first write, whenever that succeeds: neither a clock set back nor a share that
-        # was away at the start can make our beats look old.
-        self._unsent = self._unsent if metadata is None else metadata
-        life = self._life if self._life is not None else self._first_life(now)
-        if self._unsent is not None:
-            life.metadata = self._unsent
+        life = self.living(now, metadata)
         for _ in range(_ATTEMPTS):
-            candidate = Heartbeat(
-                machine_id=self._machine_id,
-                last_heartbeat=now.wall_ms,
-                incarnation=life.incarnation,
-                seq=life.seq + 1,
-                interval=interval_ms,
-                metadata=life.metadata,
-                first_seen=life.first_seen_ms,
-                host=self._host,
-                left_at=now.wall_ms if leaving else None,
-            )
+            candidate = self.candidate(life, now, interval_ms, leaving=leaving)
             stored = self._storage.put(candidate)
-            if stored is candidate or stored == candidate:
-                life.seq += 1
-                is_new, life.is_new = life.is_new, False
-                self._life, self._unsent = life, None
-                return Beat(stored, is_new)
+            beat = self.accepted(life, candidate, stored)
+            if beat is not None:
+                return beat
             self._rebase(life, stored)
         raise StorageUnavailableError(
             f"{_ATTEMPTS} attempts each met a newer record of {self._machine_id!r}: too many senders share this id",
             machine_id=self._machine_id,
         )
+
+    def living(self, now: Instant, metadata: MetadataText | None) -> _Life:
+        """The life to go on with.
+
+        The record is read before the first write, whenever that succeeds: neither a clock set back nor a share that was
+        away at the start can make our beats look old.
+        """
+        self._unsent = self._unsent if metadata is None else metadata
+        life = self._life if self._life is not None else self._first_life(now)
+        if self._unsent is not None:
+            life.metadata = self._unsent
+        return life
+
+    def candidate(self, life: _Life, now: Instant, interval_ms: int, *, leaving: bool = False) -> Heartbeat:
+        """The next beat of a life."""
+        return Heartbeat(
+            machine_id=self._machine_id,
+            last_heartbeat=now.wall_ms,
+            incarnation=life.incarnation,
+            seq=life.seq + 1,
+            interval=interval_ms,
+            metadata=life.metadata,
+            first_seen=life.first_seen_ms,
+            host=self._host,
+            left_at=now.wall_ms if leaving else None,
+        )
+
+    def accepted(self, life: _Life, candidate: Heartbeat, stored: Heartbeat) -> Beat | None:
+        """The beat, if it is the candidate that is stored now."""
+        if stored is not candidate and stored != candidate:
+            return None
+        life.seq += 1
+        is_new, life.is_new = life.is_new, False
+        self._life, self._unsent = life, None
+        self.stored, self.pending = stored, None
+        return Beat(stored, is_new)
 
     def _first_life(self, now: Instant) -> _Life:
         if isinstance(self._storage, RecordLookup):
@@ -156,8 +179,72 @@ class Beater:
         else:
             life.incarnation, life.seq = stored.incarnation + 1, 0
 
-    def _guarded(self) -> threading.RLock:
+    def guarded(self) -> threading.RLock:
+        """The lock to hold over `living`, `candidate` and `accepted`, which are one beat in parts."""
         if self._pid != os.getpid():
             self._pid, self._lock, self._life = os.getpid(), threading.RLock(), None
             self._new_life, self._unsent, self.stored, self.pending = False, None, None, None
         return self._lock
+
+
+class Due(NamedTuple):
+    """A heartbeat that is to be stored.
+
+    Attributes:
+        machine_id: Of which machine.
+        beater: Its beater.
+        now: When the machine was alive.
+        metadata: What it sent, or ``None`` for what it sent before.
+    """
+
+    machine_id: str
+    beater: Beater
+    now: Instant
+    metadata: MetadataText | None
+
+
+def beat_together(storage: Storage, due: Iterable[Due], interval_ms: int) -> dict[str, Exception]:
+    """Store one heartbeat of each machine, in one write where the storage can; returns what failed, by machine id.
+
+    Args:
+        storage: Of all the beaters.
+        due: The heartbeats, one a machine.
+        interval_ms: The beat to promise.
+    """
+    failed: dict[str, Exception] = {}
+    # In one order, so that two who hold several locks never wait for each other.
+    alone = sorted(due, key=lambda each: each.machine_id)
+    if isinstance(storage, BulkWriter):
+        alone = _beat_at_once(storage, alone, interval_ms, failed)
+    for each in alone:
+        try:
+            each.beater.beat(each.now, interval_ms, metadata=each.metadata)
+        except Exception as error:  # noqa: BLE001 - one machine's trouble is not another's
+            failed[each.machine_id] = error
+    return failed
+
+
+def _beat_at_once(storage: BulkWriter, due: Iterable[Due], interval_ms: int, failed: dict[str, Exception]) -> list[Due]:
+    """One write for all; returns those that met a newer record, each of which is a matter of its own."""
+    made: list[tuple[Due, _Life, Heartbeat]] = []
+    with ExitStack() as locks:
+        for each in due:
+            locks.enter_context(each.beater.guarded())
+            try:
+                life = each.beater.living(each.now, each.metadata)
+                made.append((each, life, each.beater.candidate(life, each.now, interval_ms)))
+            except Exception as error:  # noqa: BLE001 - one machine's trouble is not another's
+                each.beater.failed(error)
+                failed[each.machine_id] = error
+        try:
+            stored = storage.put_many([candidate for *_, candidate in made])
+        except Exception as error:  # noqa: BLE001 - reported for each
+            for each, *_ in made:
+                each.beater.failed(error)
+                failed[each.machine_id] = error
+            return []
+        return [
+            each
+            for (each, life, candidate), found in zip(made, stored, strict=True)
+            if each.beater.accepted(life, candidate, found) is None
+        ]

@@ -10,6 +10,7 @@ Owns the exception types, their stable codes and how they pickle. Knows nothing 
      ├── InvalidConfigurationError      (ValueError)    INVALID_CONFIGURATION
      ├── MissingDependencyError         (ImportError)   MISSING_DEPENDENCY
      ├── UnknownMachineError            (KeyError)      UNKNOWN_MACHINE
+     ├── NoMachineAvailableError        (LookupError)   NO_MACHINE_AVAILABLE
      ├── DamagedTraceError              (ValueError)    TRACE_DAMAGED
      ├── StorageError
      │    ├── StorageUnavailableError   (OSError)       STORAGE_UNAVAILABLE
@@ -80,6 +81,7 @@ __all__ = [
     "MachineNotOnlineError",
     "MissingDependencyError",
     "MissingMachineIdError",
+    "NoMachineAvailableError",
     "NotExecutorError",
     "OfflineSyncError",
     "OnlineSyncError",
@@ -165,6 +167,12 @@ class UnknownMachineError(HeartbeatKitError, KeyError):
     """No machine of that id is known here."""
 
     code = "UNKNOWN_MACHINE"
+
+
+class NoMachineAvailableError(HeartbeatKitError, LookupError):
+    """No machine of the fleet can be given work; the message says what speaks against each."""
+
+    code = "NO_MACHINE_AVAILABLE"
 
 
 class DamagedTraceError(HeartbeatKitError, ValueError):

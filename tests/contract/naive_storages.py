@@ -138,6 +138,9 @@ class Sound:
         with self.opened() as place:
             return copy.deepcopy(place.service)
 
+    def put_many(self, heartbeats):
+        return tuple(map(self.put, heartbeats))
+
     def probe(self):
         with self.opened():
             return Probe()
@@ -537,6 +540,19 @@ class RemoveDropsWindows(Sound):
     def remove(self, machine_id):
         self.place.calendar = ()
         return super().remove(machine_id)
+
+
+class ManyAreEchoed(Sound):
+    def put_many(self, heartbeats):
+        super().put_many(heartbeats)
+        return tuple(heartbeats)
+
+
+class ManyOverwrite(Sound):
+    def put_many(self, heartbeats):
+        found = super().put_many(heartbeats)
+        self.place.records.update({heartbeat.machine_id: heartbeat for heartbeat in heartbeats})
+        return found
 
 
 class ProbesWithABeat(Sound):

@@ -63,6 +63,8 @@ CAUGHT = [
     ("test_history_of_the_fleet", naive.HistoryByMention, "of no machine"),
     ("test_history_of_the_fleet", naive.HistoryExclusive, "every kind of event"),
     ("test_history_through_another_handle", naive.LedgerInTheHandle, "every handle"),
+    ("test_put_many", naive.ManyAreEchoed, "of each heartbeat"),
+    ("test_put_many", naive.ManyOverwrite, "unless a newer one"),
     ("test_probe", naive.ProbeAsDict, "return a Probe"),
     ("test_probe", naive.ProbesWithABeat, "not to be seen"),
     ("test_probe", naive.ProbeLeavesTraces, "takes away"),

@@ -16,6 +16,7 @@ LEAVES = {
     errors.InvalidConfigurationError: ("INVALID_CONFIGURATION", ValueError),
     errors.MissingDependencyError: ("MISSING_DEPENDENCY", ImportError),
     errors.UnknownMachineError: ("UNKNOWN_MACHINE", KeyError),
+    errors.NoMachineAvailableError: ("NO_MACHINE_AVAILABLE", LookupError),
     errors.DamagedTraceError: ("TRACE_DAMAGED", ValueError),
     errors.StorageError: ("STORAGE_ERROR", HeartbeatKitError),
     errors.StorageUnavailableError: ("STORAGE_UNAVAILABLE", OSError),

@@ -12,6 +12,7 @@ from heartbeat_kit.errors import (
     StorageUnavailableError,
 )
 from heartbeat_kit.storage import (
+    BulkWriter,
     EventLog,
     HealthProbe,
     MaintenanceCalendar,
@@ -29,6 +30,7 @@ from heartbeat_kit.testing._race import move
 
 ABILITIES = {
     RecordLookup: ("get",),
+    BulkWriter: ("put_many",),
     HealthProbe: ("probe",),
     SharedLedger: ("read_ledger", "commit", "undelivered", "delivered"),
     EventLog: ("history",),
@@ -40,6 +42,7 @@ CALLS = {
     "load": (),
     "remove": ("web-1",),
     "get": ("web-1",),
+    "put_many": ((beat(),),),
     "probe": (),
     "read_ledger": (),
     "commit": ((move("web-1"),),),

@@ -10,6 +10,7 @@ from heartbeat_kit._lazy import load
 
 if TYPE_CHECKING:
     from heartbeat_kit.storage._protocol import (
+        BulkWriter,
         EventLog,
         HealthProbe,
         LedgerEntry,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from heartbeat_kit.storage.shared_folder import SharedFolderStorage
 
 __all__ = [
+    "BulkWriter",
     "EventLog",
     "HealthProbe",
     "JsonFileStorage",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BulkWriter": "_protocol",
     "EventLog": "_protocol",
     "HealthProbe": "_protocol",
     "JsonFileStorage": "json_file",

@@ -25,6 +25,7 @@ from heartbeat_kit._times import span_ms, to_duration
 from heartbeat_kit.errors import InvalidConfigurationError
 
 __all__ = [
+    "BulkWriter",
     "EventLog",
     "HealthProbe",
     "LedgerEntry",
@@ -147,6 +148,19 @@ class RecordLookup(Protocol):
 
     def get(self, machine_id: str) -> Heartbeat | None:
         """The stored record, or ``None`` if there is none that can be read."""
+        ...
+
+
+@runtime_checkable
+class BulkWriter(Protocol):
+    """Ability: store the heartbeats of many machines in one write."""
+
+    def put_many(self, heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """As `Storage.put` of each, in their order; returns what is stored now of each.
+
+        Raises:
+            StorageUnavailableError: None of them is stored.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -91,16 +91,22 @@ class JsonFileStorage(KeepsLedger):
 
     def put(self, heartbeat: Heartbeat) -> Heartbeat:
         """Store a heartbeat unless a newer one is stored; return what is stored now."""
+        return self.put_many((heartbeat,))[0]
+
+    def put_many(self, heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """Store each heartbeat unless a newer one is stored, all in one write; return what is stored now of each."""
         with self._writing() as look:
-            stored = look.document.heartbeats.get(heartbeat.machine_id)
-            if stored is not None and stored.order >= heartbeat.order:
-                if look.damage is not None:  # the beat comes late, the file needs healing all the same
-                    self._file.write(look, look.document, heartbeat.last_heartbeat_ms, durable=self._durable)
-                return stored
-            self._file.learn(heartbeat)
-            document = look.document.with_heartbeat(heartbeat)
-            self._file.write(look, document, heartbeat.last_heartbeat_ms, durable=self._durable)
-            return heartbeat
+            document, stored = look.document, []
+            for heartbeat in heartbeats:
+                known = document.heartbeats.get(heartbeat.machine_id)
+                if known is None or known.order < heartbeat.order:
+                    self._file.learn(heartbeat)
+                    document, known = document.with_heartbeat(heartbeat), heartbeat
+                stored.append(known)
+            if document is not look.document or (look.damage is not None and stored):  # late beats heal a file as well
+                newest_ms = max(heartbeat.last_heartbeat_ms for heartbeat in heartbeats)
+                self._file.write(look, document, newest_ms, durable=self._durable)
+            return tuple(stored)
 
     def get(self, machine_id: str) -> Heartbeat | None:
         """The stored record of one machine, or ``None`` if there is none that can be read."""

@@ -66,6 +66,11 @@ class MemoryStorage:
             self._heartbeats[heartbeat.machine_id] = heartbeat
             return heartbeat
 
+    def put_many(self, heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """`put` each; nobody sees a part of them."""
+        with self._open():
+            return tuple(self.put(heartbeat) for heartbeat in heartbeats)
+
     def get(self, machine_id: str) -> Heartbeat | None:
         """The stored record of one machine."""
         with self._open():

@@ -16,6 +16,7 @@ from heartbeat_kit._events import Basis, Reason, Transition
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import StorageClosedError
 from heartbeat_kit.storage._protocol import (
+    BulkWriter,
     EventLog,
     HealthProbe,
     Move,
@@ -262,6 +263,22 @@ class AbilityTests(ContractHooks):
             )
             for event, item in zip(found, made, strict=True):
                 assert_exact(event, item.transition, "history of another handle")
+
+    def test_put_many(self, storage: Storage) -> None:
+        """Many at once are stored as one after the other would be, and each answer is of its own heartbeat."""
+        if not isinstance(storage, BulkWriter):
+            pytest.skip("this storage does not offer BulkWriter")
+        writer = cast("BulkWriter", storage)
+        assert writer.put_many(()) == (), "no heartbeats, nothing stored"
+        storage.put(newer := beat("web-2", seq=9))
+        given = (beat("web-1"), beat("web-2"), beat("web-3"), beat("web-1", seq=2))
+        found = writer.put_many(given)
+        assert found == (given[0], newer, given[2], given[3]), (
+            f"put_many gives {found}: of each heartbeat what is stored of its machine then, a newer record included"
+        )
+        assert storage.load().heartbeats == {"web-1": given[3], "web-2": newer, "web-3": given[2]}, (
+            "put_many stores each heartbeat unless a newer one of its machine is stored"
+        )
 
     def test_probe(self, storage: Storage) -> None:
         """A probe tells of the medium, and leaves what is stored as it was; a closed storage is not probed."""

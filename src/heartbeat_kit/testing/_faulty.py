@@ -19,6 +19,7 @@ from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.storage._protocol import (
+    BulkWriter,
     EventLog,
     HealthProbe,
     LedgerEntry,
@@ -234,6 +235,15 @@ class _Lookup(FaultyStorage):
         return cast("Heartbeat | None", self.inner.get(wanted))
 
 
+class _Bulk(FaultyStorage):
+    def put_many(self, heartbeats: Sequence[Heartbeat]) -> tuple[Heartbeat, ...]:
+        """Forward, unless writes are being lost."""
+        self._begin("put_many")
+        if self._losing:
+            return tuple(heartbeats)
+        return cast("tuple[Heartbeat, ...]", self.inner.put_many(heartbeats))
+
+
 class _Probing(FaultyStorage):
     def probe(self) -> Probe:
         """Forward."""
@@ -296,6 +306,7 @@ class _Service(FaultyStorage):
 
 _ABILITIES: tuple[tuple[type, type[FaultyStorage], tuple[str, ...]], ...] = (
     (RecordLookup, _Lookup, ("get",)),
+    (BulkWriter, _Bulk, ("put_many",)),
     (HealthProbe, _Probing, ("probe",)),
     (SharedLedger, _Ledger, ("read_ledger", "commit", "undelivered", "delivered")),
     (EventLog, _History, ("history",)),

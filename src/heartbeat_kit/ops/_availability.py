@@ -1,0 +1,177 @@
+"""`availability`: from events to the times a machine was in each status. Pure.
+
+Owns the reckoning. What was announced is believed: a machine is offline from the deadline that passed to the beat that
+ended the silence, whenever somebody found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._fleet_events import Event
+from heartbeat_kit._models import FleetState, MachineState
+from heartbeat_kit._requirements import require_moment
+from heartbeat_kit._status import MachineStatus
+from heartbeat_kit.errors import InvalidConfigurationError
+from heartbeat_kit.ops._report import AvailabilityReport, MachineAvailability, Outage
+
+__all__ = ["availability", "reckon"]
+
+
+class _Stretch(NamedTuple):
+    """A time in one status, within the report.
+
+    Attributes:
+        status: Which.
+        began_ms: When.
+        ended_ms: When.
+        planned: Being offline then was meant.
+        last_heartbeat_ms: The last stamp before it.
+        goes_on: It had not ended by the end of the report.
+    """
+
+    status: MachineStatus
+    began_ms: int
+    ended_ms: int
+    planned: bool
+    last_heartbeat_ms: int | None
+    goes_on: bool
+
+
+def availability(
+    events: Iterable[Event], since: datetime, until: datetime, *, state: FleetState | None = None, note: str = ""
+) -> AvailabilityReport:
+    """What a time was like for each machine.
+
+    Args:
+        events: At least all events from the beginning of the time up to now, in the order of their commit, such as
+            ``service.history(since=since)``. Later ones than `until` tell what came before them.
+        since: The beginning of the time, an aware datetime.
+        until: Its end.
+        state: Everybody now: machines to whom nothing happened have the status they have now.
+        note: What a reader must know.
+
+    Raises:
+        InvalidConfigurationError: A time that is no aware datetime, or an end that is not after the beginning.
+    """
+    since_ms, until_ms = require_moment("since", since), require_moment("until", until)
+    if since_ms is None or until_ms is None or until_ms <= since_ms:
+        raise InvalidConfigurationError(f"the report would be from {since} until {until}: its end must come later")
+    return reckon(events, since_ms, until_ms, state=state, note=note)
+
+
+def reckon(
+    events: Iterable[Event], since_ms: int, until_ms: int, *, state: FleetState | None, note: str
+) -> AvailabilityReport:
+    """`availability` in epoch milliseconds."""
+    all_events = tuple(events)
+    by_machine: dict[str, list[Transition]] = {}
+    for event in all_events:
+        if isinstance(event, Transition):
+            by_machine.setdefault(event.machine_id, []).append(event)
+    now = {} if state is None else dict(state.machines)
+    machines = {
+        name: _machine(name, by_machine.get(name, ()), now.get(name), since_ms, until_ms)
+        for name in sorted(by_machine.keys() | now.keys())
+    }
+    within = [event for event in all_events if since_ms <= event.detected_at_ms < until_ms]
+    return AvailabilityReport(
+        since=since_ms,
+        until=until_ms,
+        machines={name: found for name, found in machines.items() if found is not None},
+        transitions=tuple(event for event in within if isinstance(event, Transition)),
+        fleet_events=tuple(event for event in within if not isinstance(event, Transition)),
+        note=note,
+    )
+
+
+def _machine(
+    name: str, events: Sequence[Transition], now: MachineState | None, since_ms: int, until_ms: int
+) -> MachineAvailability | None:
+    """One machine; ``None`` if nothing at all was known of it in the time."""
+    stretches = _stretches(events, now, since_ms, until_ms)
+    if all(stretch.status is MachineStatus.UNKNOWN for stretch in stretches) and (
+        now is None or now.status is not MachineStatus.UNKNOWN
+    ):
+        return None
+    lasted = dict.fromkeys(MachineStatus, 0)
+    outages, planned_ms = [], 0
+    for stretch in stretches:
+        length = stretch.ended_ms - stretch.began_ms
+        if stretch.status is MachineStatus.OFFLINE:
+            outages.append(
+                Outage(
+                    began=stretch.began_ms,
+                    ended=None if stretch.goes_on else stretch.ended_ms,
+                    offline=length,
+                    planned=stretch.planned,
+                    last_heartbeat=stretch.last_heartbeat_ms,
+                )
+            )
+        if stretch.planned:
+            planned_ms += length
+        else:
+            lasted[stretch.status] += length
+    return MachineAvailability(
+        machine_id=name,
+        status=stretches[-1].status,
+        online=lasted[MachineStatus.ONLINE],
+        warning=lasted[MachineStatus.WARNING],
+        offline=lasted[MachineStatus.OFFLINE],
+        planned=planned_ms,
+        unknown=lasted[MachineStatus.UNKNOWN],
+        outages=tuple(outages),
+    )
+
+
+def _stretches(events: Sequence[Transition], now: MachineState | None, since_ms: int, until_ms: int) -> list[_Stretch]:
+    """The statuses of the time, without a gap; neighbours that say the same are one."""
+    changes = _changes(events, now, since_ms)
+    found: list[_Stretch] = []
+    ends = [*(change[0] for change in changes[1:]), max(until_ms, changes[-1][0])]
+    for (began, status, planned, beat), ended in zip(changes, ends, strict=True):
+        start, end = max(began, since_ms), min(ended, until_ms)
+        if end <= start:
+            continue
+        stretch = _Stretch(status, start, end, planned, beat, ended >= until_ms)
+        if found and (found[-1].status, found[-1].planned) == (status, planned):
+            stretch = found.pop()._replace(ended_ms=end, goes_on=stretch.goes_on)
+        found.append(stretch)
+    return found
+
+
+_Change = tuple[int, MachineStatus, bool, int | None]
+
+
+def _changes(events: Sequence[Transition], now: MachineState | None, since_ms: int) -> list[_Change]:
+    """When it took which status; the first is at the beginning of the time at the latest."""
+    if not events:
+        return _unannounced(now, since_ms)
+    first = events[0]
+    planned = first.before is MachineStatus.OFFLINE and first.suppressed
+    changes: list[_Change] = [(min(since_ms, first.occurred_at_ms), first.before, planned, None)]
+    for event in events:
+        # An event that was found out late may be dated before the one that was committed before it.
+        at = max(event.occurred_at_ms, changes[-1][0])
+        planned = event.after is MachineStatus.OFFLINE and (event.suppressed or event.reason is Reason.LEFT)
+        changes.append((at, event.after, planned, event.last_heartbeat_ms))
+    return changes
+
+
+def _unannounced(now: MachineState | None, since_ms: int) -> list[_Change]:
+    """Nothing was announced of it: it became what it is now when its state says so."""
+    if now is None or now.heartbeat is None or now.status is MachineStatus.UNKNOWN:
+        return [(since_ms, MachineStatus.UNKNOWN, False, None)]
+    beat = now.heartbeat
+    planned = now.status is MachineStatus.OFFLINE and (beat.left_at_ms is not None or now.in_maintenance)
+    first_ms = beat.first_seen_ms
+    changes: list[_Change] = [(min(since_ms, first_ms), MachineStatus.UNKNOWN, False, None)]
+    changes.append((first_ms, MachineStatus.ONLINE, False, None))
+    for at, status in ((now.warning_since_ms, MachineStatus.WARNING), (now.offline_since_ms, MachineStatus.OFFLINE)):
+        if at is not None:
+            is_planned = planned and status is MachineStatus.OFFLINE
+            changes.append((max(at, changes[-1][0]), status, is_planned, beat.last_heartbeat_ms))
+    return changes
