@@ -181,6 +181,7 @@ def test_error_codes_are_stable_and_each_belongs_to_one_class():
         "InvalidConfigurationError": "INVALID_CONFIGURATION",
         "MissingDependencyError": "MISSING_DEPENDENCY",
         "UnknownMachineError": "UNKNOWN_MACHINE",
+        "NoMachineAvailableError": "NO_MACHINE_AVAILABLE",
         "DamagedTraceError": "TRACE_DAMAGED",
         "StorageError": "STORAGE_ERROR",
         "StorageUnavailableError": "STORAGE_UNAVAILABLE",

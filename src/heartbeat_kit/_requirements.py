@@ -5,7 +5,6 @@ Owns these checks and the record of a running service. Does no I/O.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +31,7 @@ __all__ = [
     "service_record",
 ]
 
+_LONGEST_S = 1e12
 _METHODS = ("put", "load", "remove", "close")
 
 
@@ -120,7 +120,7 @@ def require_patience(name: str, value: Any) -> int:
     """
     if isinstance(value, timedelta):
         return span_ms(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LONGEST_S:  # NaN is not less
         raise InvalidConfigurationError(f"{name} is {value!r:.80}: expected a timedelta or a number of seconds")
     return int(value * 1000)
 

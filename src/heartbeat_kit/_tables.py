@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from heartbeat_kit._times import to_iso
+from heartbeat_kit._words import printable
 from heartbeat_kit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -92,12 +93,12 @@ def rich_table(columns: Sequence[str], rows: list[tuple[str, ...]], *, caption: 
     from rich.text import Text  # noqa: PLC0415 - optional
 
     # As Text, because rich reads markup in a plain title and a reason may hold brackets.
-    title = Text(caption, style="table.title") if caption else None
+    title = Text(printable(caption), style="table.title") if caption else None
     table = Table(*columns, title=title, title_justify="left")
     for row in rows:
         table.add_row(
             *(
-                Text(text, style=_STYLES.get(_DOTS.get(name, {}).get(text, ""), ""))
+                Text(printable(text), style=_STYLES.get(_DOTS.get(name, {}).get(text, ""), ""))
                 for name, text in zip(columns, row, strict=True)
             )
         )

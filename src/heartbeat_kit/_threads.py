@@ -6,6 +6,7 @@ when the interpreter ends, so one call that hangs in a dead mount would keep the
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -39,18 +40,25 @@ class DaemonThreads(Executor):
     def __init__(self, limit: int, name: str) -> None:
         self._limit = limit
         self._name = name
+        self._renew()
+
+    def _renew(self) -> None:
+        """Begin with no thread; a forked child has none, and what the parent's wait for is not its own."""
+        self._pid = os.getpid()
         self._calls: deque[_Call] = deque()
         self._changed = threading.Condition()
         self._threads = self._idle = self._rests = 0
 
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Call `fn` on a thread."""
+        if self._pid != os.getpid():
+            self._renew()
         future: Future[_T] = Future()
         with self._changed:
-            self._calls.append(_Call(future, lambda: fn(*args, **kwargs)))
-            if len(self._calls) > self._idle and self._threads < self._limit:
+            if len(self._calls) >= self._idle and self._threads < self._limit:
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
                 self._threads += 1
+            self._calls.append(_Call(future, lambda: fn(*args, **kwargs)))
             self._changed.notify()
         return future
 

@@ -5,7 +5,7 @@ Owns the rounding. Must not know what they are about.
 
 from __future__ import annotations
 
-__all__ = ["counted", "said"]
+__all__ = ["counted", "printable", "said"]
 
 
 def said(ms: int | None) -> str:
@@ -39,3 +39,15 @@ def counted(number: int, noun: str) -> str:
     ('0 looks', '1 look', '2 looks')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that could move a cursor or fool a reader written out, and what is no Unicode too.
+
+    >>> printable("a\x1b[2J\u202eb")
+    'a\\x1b[2J\\u202eb'
+    """
+    if text.isprintable():
+        return text
+    escaped = text.encode(errors="backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)

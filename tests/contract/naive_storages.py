@@ -141,7 +141,7 @@ class Sound:
     def put_many(self, heartbeats):
         return tuple(map(self.put, heartbeats))
 
-    def probe(self):
+    def probe(self, machine_id=""):
         with self.opened():
             return Probe()
 
@@ -558,25 +558,25 @@ class ManyOverwrite(Sound):
 class ProbesWithABeat(Sound):
     """Finds out whether it can be written to by writing what everybody sees."""
 
-    def probe(self):
+    def probe(self, machine_id=""):
         self.put(Heartbeat(machine_id="probe", last_heartbeat=0, incarnation=1, seq=1, interval=1_000))
         return super().probe()
 
 
 class ProbeLeavesTraces(Sound):
-    def probe(self):
+    def probe(self, machine_id=""):
         with self.opened() as place:
             place.writes += 1
         return super().probe()
 
 
 class ProbesWhenClosed(Sound):
-    def probe(self):
+    def probe(self, machine_id=""):
         return Probe()
 
 
 class ProbeAsDict(Sound):
-    def probe(self):
+    def probe(self, machine_id=""):
         return attrs.asdict(super().probe())
 
 

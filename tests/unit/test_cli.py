@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -291,6 +292,8 @@ class TestWatch:
         assert capsys.readouterr().out.count("seen by desk") == 1
 
     def test_on_a_terminal_the_screen_is_replaced_and_the_cursor_comes_back(self, url, monkeypatch):
+        """Without rich."""
+        monkeypatch.setitem(sys.modules, "heartbeat_kit.cli._rich_pages", None)
         put(url, "web-1")
         screen = Screen()
         monkeypatch.setenv("TERM", "xterm")
@@ -300,7 +303,25 @@ class TestWatch:
         assert text.startswith("\x1b[2J\x1b[?25l\x1b[H\x1b[?7l")
         assert text.endswith("\x1b[J\x1b[?7h\x1b[?25h")
 
+    @pytest.mark.parametrize("no_color", ["", "1"])
+    def test_rich_draws_on_a_screen_of_its_own_and_leaves_the_last_look(self, url, monkeypatch, no_color):
+        pytest.importorskip("rich")
+        put(url, "web-1")
+        screen = Screen()
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setenv("NO_COLOR", no_color)
+        monkeypatch.setattr("sys.stdout", screen)
+        main(["watch", "--storage", url, "--count", "2", "--every", "0.01"])
+        drawn, left = screen.getvalue().split("\x1b[?1049l")
+        assert drawn.startswith("\x1b[?1049h")
+        assert drawn.count("seen by desk") == 2
+        assert "web-1" in left
+        assert drawn.count("\x1b[?25l") <= (drawn + left).count("\x1b[?25h")
+        assert ("\x1b[32m" in drawn) is not bool(no_color)
+
     def test_a_fleet_taller_than_the_terminal_shows_trouble_first(self, url, monkeypatch):
+        monkeypatch.setitem(sys.modules, "heartbeat_kit.cli._rich_pages", None)
         for number in range(30):
             put(url, f"web-{number:02}", age=500 if number == 29 else 0)
         screen = Screen()

@@ -12,9 +12,10 @@ import sys
 import pytest
 
 from heartbeat_kit import Heartbeat, HeartbeatService, SyncCoordinator, SyncReport, open_storage
+from heartbeat_kit._words import printable
 from heartbeat_kit.cli import main
 from heartbeat_kit.cli._parser_sync import ACTIONS, MODES
-from heartbeat_kit.cli._terminal import Cell, Terminal, printable
+from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.sync import DecisionAction, SyncMode, SyncOutcome
 from heartbeat_kit.sync._complete import Completion
 

@@ -43,7 +43,7 @@ CALLS = {
     "remove": ("web-1",),
     "get": ("web-1",),
     "put_many": ((beat(),),),
-    "probe": (),
+    "probe": ("web-1",),
     "read_ledger": (),
     "commit": ((move("web-1"),),),
     "undelivered": ("me",),

@@ -1,5 +1,6 @@
 """Threads that hold up neither an event loop nor the end of the process."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -105,3 +106,29 @@ def test_a_call_that_hangs_does_not_keep_the_process():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "end\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_threads_of_its_own():
+    code = (
+        "import os, sys\nfrom heartbeat_kit._threads import DaemonThreads\n"
+        "threads = DaemonThreads(1, 'both')\nassert threads.submit(int, 1).result(5) == 1\n"
+        "child = os.fork()\nassert threads.submit(int, 2).result(5) == 2\n"
+        "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=30, check=False).returncode == 0
+
+
+def test_a_call_whose_thread_cannot_be_made_is_not_made_later(monkeypatch):
+    threads, made = DaemonThreads(1, "refused"), []
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            threads.submit(made.append, "refused")
+    threads.submit(made.append, "second").result(5)
+    assert made == ["second"]
+    threads.shutdown()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from argparse import Namespace
 from typing import Final
 
-from heartbeat_kit import SystemClock, default_machine_id, normalize_machine_id, open_storage, to_wire
+from heartbeat_kit import SystemClock, default_machine_id, normalize_machine_id, to_wire
+from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, both_sides, named, opened
-from heartbeat_kit.cli._terminal import Cell, Terminal, printable
+from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.doctor import Diagnosis, Outcome, diagnose
 from heartbeat_kit.doctor._diagnose import unopened
 from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError, StorageError
 from heartbeat_kit.storage._files import replace_file
+from heartbeat_kit.storage._registry import open_existing
 
 __all__ = ["run"]
 
@@ -28,22 +31,43 @@ def run(arguments: Namespace) -> int:
     diagnosis = _diagnosis(arguments)
     text = json.dumps(to_wire(diagnosis), indent=2)
     terminal = Terminal()
-    if arguments.save is not None:
-        replace_file(os.path.abspath(arguments.save), f"{text}\n".encode(), durable=True)
     if arguments.json:
         terminal.line(text)
     else:
         _show(terminal, diagnosis)
+    if arguments.save is not None:  # last: a full disk is when a diagnosis is wanted most
+        _save(arguments.save, f"{text}\n".encode())
     return diagnosis.exit_code
+
+
+def _save(place: str, data: bytes) -> None:
+    """Replace the file in one step, wherever a link leads; what is no regular file is written to."""
+    path = os.path.realpath(place)
+    try:
+        mode = os.stat(path).st_mode if os.path.lexists(path) else None
+        if mode is None or stat.S_ISREG(mode):
+            replace_file(path, data, durable=True, mode=0o666 if mode is None else stat.S_IMODE(mode))
+            if mode is not None:
+                os.chmod(path, stat.S_IMODE(mode))  # whatever the umask says
+        else:
+            with open(path, "wb") as file:
+                file.write(data)
+    except OSError as error:
+        raise OSError(error.errno, f"the diagnosis is not saved: {error.strerror or error}", place) from error
 
 
 def _diagnosis(arguments: Namespace) -> Diagnosis:
     url = named(arguments.storage, "storage", "--storage folder:///srv/share", STORAGE_VARIABLE)
     try:
-        open_storage(url).close()
+        storage = open_existing(url)
+        reason = "" if storage is not None else "it is not there; whoever beats first makes it"
+        if storage is not None:
+            storage.close()
     except (InvalidConfigurationError, MissingDependencyError, StorageError) as error:
+        reason = str(error)
+    if reason:
         who = default_machine_id() if arguments.machine_id is None else normalize_machine_id(arguments.machine_id)
-        return unopened(who, str(error), SystemClock().now())
+        return unopened(who, reason, SystemClock().now())
     with opened(arguments) as service:
         return diagnose(service, both_sides(arguments, service), listen=arguments.listen or 0)
 

@@ -10,8 +10,9 @@ import json
 from argparse import Namespace
 
 from heartbeat_kit import MemoryStorage, open_storage, to_wire
+from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, named
-from heartbeat_kit.cli._terminal import Cell, Terminal, printable
+from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.roosync import ImportReport, import_roosync
 from heartbeat_kit.storage import Storage

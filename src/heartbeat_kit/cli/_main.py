@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from heartbeat_kit._words import printable
 from heartbeat_kit.cli._parser import make_parser
-from heartbeat_kit.cli._terminal import printable
 from heartbeat_kit.errors import HeartbeatKitError
 
 __all__ = ["main"]

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import unified_diff
 from typing import Final
 
-from heartbeat_kit._words import counted
-from heartbeat_kit.cli._terminal import Cell, Terminal, printable
+from heartbeat_kit._words import counted, printable
+from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.cli._view import span
 from heartbeat_kit.sync import (
     Decision,

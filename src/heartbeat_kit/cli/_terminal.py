@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TextIO
 
-__all__ = ["Cell", "Terminal", "printable"]
+__all__ = ["Cell", "Terminal"]
 
 _CODES: Final = {
     "bold": "1",
@@ -149,17 +149,6 @@ class Terminal:
             text = text.encode(self._encoding, "backslashreplace").decode(self._encoding)
         self._stream.write(text)
         self._stream.flush()
-
-
-def printable(text: str) -> str:
-    r"""The text with everything that could move a cursor or fool a reader written out.
-
-    >>> printable("a\x1b[2J\u202eb")
-    'a\\x1b[2J\\u202eb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _understands_escapes() -> bool:

@@ -6,11 +6,12 @@ Owns the wording, the order and the colours of statuses. Decides nothing: it sho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from heartbeat_kit import Basis, FleetState, MachineState, MachineStatus, ObserverHealth
 from heartbeat_kit.cli._terminal import Cell, Terminal
 
-__all__ = ["STYLES", "fleet_lines", "headline", "span", "status_cell"]
+__all__ = ["COLUMNS", "STYLES", "FleetView", "fleet_lines", "fleet_view", "headline", "span", "status_cell"]
 
 STYLES: Mapping[MachineStatus, str] = {
     MachineStatus.ONLINE: "green",
@@ -18,7 +19,7 @@ STYLES: Mapping[MachineStatus, str] = {
     MachineStatus.OFFLINE: "red bold",
     MachineStatus.UNKNOWN: "grey",
 }
-_COLUMNS = ("machine", "status", "silent for", "last heartbeat", "why")
+COLUMNS = ("machine", "status", "silent for", "last heartbeat", "why")
 _TROUBLE_FIRST = (MachineStatus.OFFLINE, MachineStatus.WARNING, MachineStatus.UNKNOWN, MachineStatus.ONLINE)
 
 
@@ -54,29 +55,57 @@ def fleet_lines(
     changed: Mapping[str, str] | None = None,
     most: int | None = None,
 ) -> list[str]:
-    """The fleet as a table under its headline, with what a reader must know to believe it.
+    """The fleet as a table under its headline, with what a reader must know to believe it; see `fleet_view`."""
+    view = fleet_view(state, terminal, changed=changed, most=most)
+    table = ["", *terminal.table(COLUMNS, view.rows)] if view.rows else []
+    return [*view.above, *table, *view.below]
+
+
+class FleetView(NamedTuple):
+    """A fleet to be drawn.
+
+    Attributes:
+        above: Lines before the table.
+        rows: The cells of the table, under `COLUMNS`.
+        below: Lines after it.
+    """
+
+    above: list[str]
+    rows: list[list[Cell]]
+    below: list[str]
+
+
+def fleet_view(
+    state: FleetState,
+    terminal: Terminal,
+    *,
+    changed: Mapping[str, str] | None = None,
+    most: int | None = None,
+) -> FleetView:
+    """What is to be drawn of a fleet.
 
     Args:
         state: The fleet.
-        terminal: Draws.
+        terminal: Paints the lines.
         changed: Machines that changed since the last look, with a phrase; they are marked.
         most: How many machines to show; those in trouble come first then, and the rest is counted.
     """
     changed = changed or {}
-    lines = []
+    above = []
     if state.observer.health is ObserverHealth.BLIND:
-        lines.append(terminal.paint(f"blind: {state.observer.reason}", "red bold"))
+        above.append(terminal.paint(f"blind: {state.observer.reason}", "red bold"))
     if not len(state):
-        return lines or ["nobody has registered here yet"]
+        return FleetView(above or ["nobody has registered here yet"], [], [])
     machines = list(state)
     if most is not None and len(machines) > most:
         machines.sort(key=lambda machine: (machine.machine_id not in changed, _TROUBLE_FIRST.index(machine.status)))
         machines = machines[:most]
-    rows = [_row(machine, changed.get(machine.machine_id)) for machine in machines]
-    lines += [headline(state, terminal), "", *terminal.table(_COLUMNS, rows)]
-    if len(machines) < len(state):
-        lines.append(terminal.paint(f"… and {len(state) - len(machines)} more", "dim"))
-    return [*lines, *(terminal.paint(note, "dim") for note in _notes(machines))]
+    more = [f"… and {len(state) - len(machines)} more"] if len(machines) < len(state) else []
+    return FleetView(
+        [*above, headline(state, terminal)],
+        [_row(machine, changed.get(machine.machine_id)) for machine in machines],
+        [terminal.paint(note, "dim") for note in (*more, *_notes(machines))],
+    )
 
 
 def _row(machine: MachineState, change: str | None) -> list[Cell]:

@@ -27,7 +27,10 @@ _SLOW_SHARE: Final = 10
 _SCARCE: Final = 200_000_000
 _NONE_LEFT: Final = 1_000_000
 """Bytes. Records are small, but the temporary, the ledger and its history need room too."""
+_LONGEST: Final = 300
 _SCARCE_FILES: Final = 1_000
+_START: Final = "start it again, for example heartbeat-kit beat --forever under a supervisor such as systemd"
+_MAKE_ROOM: Final = "make room there: without it nobody can beat or announce"
 _SLOW: Final = "find out what slows the medium down, or beat less often"
 _SEE: Final = "see that the share is mounted, the sync client runs, and this user may use the folder"
 
@@ -38,19 +41,22 @@ def finding(check: str, outcome: Outcome, found: str, remedy: str = "") -> Findi
 
 
 def listed(names: list[str], most: int = 5) -> str:
-    """Some names, and how many more there are.
+    """Some names or phrases, none of them too long, and how many more there are.
 
     >>> listed(["a", "b", "c"], most=2)
     'a, b and 1 more'
     """
-    shown = ", ".join(names[:most])
+    shown = ", ".join(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def storage_read(e: Evidence) -> Finding:
     """Can the machines be seen, and how fast?"""
+    if e.read.trouble:
+        return blindness(e.read.trouble)
     if e.blind:
-        return blindness(e.blind)
+        found = f"blind: the records can be read, and nobody is judged by them: {e.blind}"
+        return finding("storage_read", Outcome.FAILED, found, "put right what it names; see the other checks as well")
     if slow := _slow("reading", e.read, e.interval_ms):
         return finding("storage_read", Outcome.WARNING, slow, _SLOW)
     found = f"read in {e.read.took_ms} ms: {counted(len(e.fleet), 'machine')}"
@@ -66,7 +72,8 @@ def storage_write(e: Evidence) -> Finding:
     """Could a heartbeat be written?"""
     name, found = "storage_write", e.write.value
     if e.write.trouble:
-        return finding(name, Outcome.FAILED, f"a heartbeat could not be written: {e.write.trouble}", _SEE)
+        remedy = _MAKE_ROOM if e.write.is_full else _SEE
+        return finding(name, Outcome.FAILED, f"a heartbeat could not be written: {e.write.trouble}", remedy)
     if found is None:
         return finding(name, Outcome.OK, "not tried: this storage has no probe, and only a heartbeat would tell")
     if found.trouble:
@@ -86,20 +93,20 @@ def _slow(doing: str, got: Got, interval_ms: int) -> str:
 
 def free_space(e: Evidence) -> Finding | None:
     """Is there room for what has to be written?"""
-    places = [("the storage", e.write.value), ("the state directory", e.ledger.value)]
-    known = [(where, probe) for where, probe in places if probe is not None and probe.free_bytes is not None]
-    if not known:
-        return None
     worst, notes = Outcome.OK, []
-    for where, probe in known:
-        outcome, note = _room(where, probe)
+    for where, got in (("the storage", e.write), ("the state directory", e.state_dir)):
+        if got.is_full:
+            outcome, note = Outcome.FAILED, f"no room is left for {where}"
+        elif got.value is None or got.value.free_bytes is None:
+            continue
+        else:
+            outcome, note = _room(where, got.value.free_bytes, got.value.free_files)
         worst = max(worst, outcome, key=list(Outcome).index)
         notes.append(note)
-    return finding("free_space", worst, "; ".join(notes), "make room there: without it nobody can beat or announce")
+    return finding("free_space", worst, "; ".join(notes), _MAKE_ROOM) if notes else None
 
 
-def _room(where: str, probe: Probe) -> tuple[Outcome, str]:
-    free, files = probe.free_bytes or 0, probe.free_files
+def _room(where: str, free: int, files: int | None) -> tuple[Outcome, str]:
     note = f"{free / 1e9:.3g} GB are free for {where}"
     if files is not None and files < _SCARCE_FILES:
         return Outcome.WARNING if files else Outcome.FAILED, f"{note}, but room for only {counted(files, 'more file')}"
@@ -132,11 +139,11 @@ def peer_clocks(e: Evidence) -> Finding | None:
     if e.shares_clock or not e.others:
         return None
     off = {machine.machine_id: skew for machine in e.others if (skew := _skew(machine, e))}
-    compared = sum(machine.clock_skew_ms is not None for machine in e.others)
+    compared = sum(machine.machine_id in e.heard for machine in e.others)
     if not off:
         if not compared:
-            hint = "not compared: no other machine was seen to beat; listening for one beat compares them"
-            return finding("peer_clocks", Outcome.OK, f"{hint} (listen=, --listen)")
+            hint = "none is ahead of this host's; those behind are found by listening for a beat (listen=, --listen)"
+            return finding("peer_clocks", Outcome.OK, hint)
         return finding(
             "peer_clocks", Outcome.OK, f"{compared} of {len(e.others)} compared, they agree with this host's"
         )
@@ -161,14 +168,15 @@ def _skew(machine: MachineState, e: Evidence) -> int:
     """How far its clock certainly is off, in milliseconds; 0 if that cannot be said."""
     if machine.heartbeat is None:
         return 0
-    if machine.clock_skew_ms is None:  # its stamp may be old, but it cannot be made later than now
-        ahead = machine.heartbeat.last_heartbeat_ms - e.now.wall_ms
-        return ahead if ahead > CLOCK_TOLERANCE_MS else 0
-    # What the medium delays, or nobody looked at yet, looks like a clock that is behind.
-    late = -machine.clock_skew_ms - machine.allowance_ms - e.look_ms
-    if late > CLOCK_TOLERANCE_MS:
-        return -late
-    return machine.clock_skew_ms if machine.clock_skew_ms > CLOCK_TOLERANCE_MS else 0
+    # A stamp may be old, but it cannot be made later than now.
+    ahead = max(machine.heartbeat.last_heartbeat_ms - e.now.wall_ms, machine.clock_skew_ms or 0)
+    if ahead > CLOCK_TOLERANCE_MS:
+        return ahead
+    # What the medium delays, or nobody looked at, is older than it seems: so only what rose while somebody listened.
+    if machine.machine_id not in e.heard or machine.clock_skew_ms is None:
+        return 0
+    late = -machine.clock_skew_ms - machine.allowance_ms - e.gap_ms
+    return -late if late > CLOCK_TOLERANCE_MS else 0
 
 
 def own_clock(e: Evidence) -> Finding | None:
@@ -186,8 +194,18 @@ def own_clock(e: Evidence) -> Finding | None:
     )
 
 
-def ledger(e: Evidence) -> Finding:
+def state_dir(e: Evidence) -> Finding | None:
+    """Can the lock be taken, and what is noted on this host be written?"""
+    if e.state_dir.trouble:
+        remedy = _MAKE_ROOM if e.state_dir.is_full else "give a state_dir on a local disk that this user may write to"
+        return finding("state_dir", Outcome.FAILED, f"no service can start: {e.state_dir.trouble}", remedy)
+    return None if e.state_dir.value is None else finding("state_dir", Outcome.OK, "can be written to")
+
+
+def ledger(e: Evidence) -> Finding | None:
     """Can be noted what was announced?"""
+    if e.state_dir.trouble and e.ledger.trouble:
+        return None  # one trouble, told once
     trouble = e.ledger.trouble or e.noted.trouble
     if trouble:
         return finding(
@@ -197,7 +215,7 @@ def ledger(e: Evidence) -> Finding:
             "give a state_dir on a local disk that this user may write to",
         )
     if e.ledger.value is not None and e.ledger.value.trouble:
-        remedy = "nothing to do by hand: it is set aside and begun anew; machines that are offline are announced again"
+        remedy = "what cannot be read is set aside or left out, and announced again; find out who damaged it"
         return finding("ledger", Outcome.WARNING, e.ledger.value.trouble, remedy)
     return finding("ledger", Outcome.OK, "what is announced can be noted")
 
@@ -211,8 +229,10 @@ def service(e: Evidence) -> Finding:
         return finding("service", Outcome.FAILED, f"the lock cannot be looked at: {e.lock.trouble}", remedy)
     if e.pending is not None:
         return finding("service", Outcome.FAILED, f"the last beat is not stored yet: {e.pending}", _SEE)
+    left = own is not None and own.heartbeat is not None and own.heartbeat.left_at_ms is not None
     silent = own is None or own.status in (MachineStatus.WARNING, MachineStatus.OFFLINE)
-    if taken and silent:
+    meant = left or (own is not None and own.in_maintenance)
+    if taken and silent and not left:
         return finding(
             "service",
             Outcome.FAILED,
@@ -221,25 +241,16 @@ def service(e: Evidence) -> Finding:
         )
     if taken:
         where = "in this process" if e.is_running else "in another process"
-        return finding("service", Outcome.OK, f"runs {where}, {last}")
+        return finding("service", Outcome.OK, f"runs {where}, {last or 'and has not beaten yet'}")
     saved = e.saved.value or {}
-    if saved.get("isRunning") is True and saved.get("machineId") == e.machine_id and silent:
-        return finding(
-            "service",
-            Outcome.WARNING,
-            f"the last service here ended without stop(), killed or crashed: {last or 'nothing of it is stored'}",
-            "start it again, for example heartbeat-kit beat --forever under a supervisor such as systemd",
-        )
+    if saved.get("isRunning") is True and saved.get("machineId") == e.machine_id and silent and not meant:
+        found = f"the last service here was killed, crashed, or stopped without saving: {last or 'nothing is stored'}"
+        return finding("service", Outcome.WARNING, found, _START)
     if own is None or own.heartbeat is None:
         return finding("service", Outcome.OK, f"{e.machine_id} does not beat, it only looks")
-    if silent and own.heartbeat.left_at_ms is None and not own.in_maintenance:
-        return finding(
-            "service",
-            Outcome.WARNING,
-            f"no service of {e.machine_id} runs on this host: {last}",
-            "start it again, for example heartbeat-kit beat --forever under a supervisor such as systemd",
-        )
-    if own.heartbeat.left_at_ms is not None:
+    if silent and not meant:
+        return finding("service", Outcome.WARNING, f"no service of {e.machine_id} runs on this host: {last}", _START)
+    if left:
         return finding("service", Outcome.OK, f"{e.machine_id} said goodbye and does not run")
     return finding("service", Outcome.OK, f"no service of {e.machine_id} runs on this host; {last}")
 
@@ -251,6 +262,7 @@ MEDIUM_CHECKS: Final[dict[str, tuple[Check, bool]]] = {
     "storage_clock": (storage_clock, False),
     "peer_clocks": (peer_clocks, True),
     "own_clock": (own_clock, False),
+    "state_dir": (state_dir, False),
     "ledger": (ledger, False),
     "service": (service, True),
 }

@@ -58,7 +58,10 @@ def diagnose(
         raise InvalidConfigurationError(f"service is a {type(service).__name__}: expected a HeartbeatService")
     if type(newest_backups) is not int or newest_backups < 0:
         raise InvalidConfigurationError(f"newest_backups is {newest_backups!r:.80}: expected a whole number, 0 or more")
-    evidence = gather(service, listen_ms=require_patience("listen", listen))
+    listen_ms = require_patience("listen", listen)
+    if listen_ms < 0:
+        raise InvalidConfigurationError(f"listen is {listen!r:.80}: expected a length of time, zero or more")
+    evidence = gather(service, listen_ms=listen_ms)
     blind = evidence.blind
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}

@@ -6,6 +6,8 @@ registered or deleted; what is written is a temporary that is removed again.
 
 from __future__ import annotations
 
+import errno
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
@@ -16,10 +18,12 @@ from heartbeat_kit._clock import Clock, Instant
 from heartbeat_kit._instance import InstanceLock, local_ledger
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth
 from heartbeat_kit._service import HeartbeatService
+from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms
 from heartbeat_kit._waiting import wait_until
 from heartbeat_kit.errors import HeartbeatKitError
 from heartbeat_kit.storage import (
+    EventLog,
     HealthProbe,
     Probe,
     ServiceConfigStore,
@@ -28,10 +32,12 @@ from heartbeat_kit.storage import (
     Storage,
     StorageTraits,
 )
+from heartbeat_kit.storage._probing import nearest_directory, probe_directory
 
 __all__ = ["Evidence", "Got", "gather"]
 
 T = TypeVar("T")
+_AGAIN_MS = 300
 
 
 class Got(NamedTuple):
@@ -42,12 +48,14 @@ class Got(NamedTuple):
         trouble: Why it gave nothing; empty if it did.
         started: Both clocks before.
         finished: Both clocks after.
+        is_full: It failed for want of room.
     """
 
     value: Any
     trouble: str
     started: Instant
     finished: Instant
+    is_full: bool = False
 
     @property
     def took_ms(self) -> int:
@@ -71,12 +79,14 @@ class Evidence:
         write: Its `Probe`, or ``None`` if it offers none.
         state: The `FleetState`.
         ledger: The `Probe` of a ledger of its own, ``None`` where the storage keeps the ledger.
+        state_dir: The `Probe` of the state directory, ``None`` where none is needed.
         noted: The newest time the ledger holds, epoch milliseconds, or ``None``.
         lock: Whether a service of this machine runs somewhere on this host.
         is_running: The service that was asked runs itself.
         pending: Why its last beat is not stored yet.
         saved: What a service stored of its configuration, or ``None``.
-        listened_ms: How long was listened for other machines.
+        heard: The machines that were seen to beat while it listened.
+        gap_ms: The longest time between two looks then.
     """
 
     now: Instant
@@ -90,16 +100,18 @@ class Evidence:
     write: Got
     state: Got
     ledger: Got
+    state_dir: Got
     noted: Got
     lock: Got
     is_running: bool
     pending: str | None
     saved: Got
-    listened_ms: int = 0
+    heard: frozenset[str] = frozenset()
+    gap_ms: int = 0
 
     @property
     def blind(self) -> str:
-        """Why the machines cannot be seen; empty if they can."""
+        """Why nobody is judged; empty if they are."""
         if self.read.trouble or self.state.trouble:
             return self.read.trouble or self.state.trouble
         fleet = self.fleet
@@ -153,58 +165,111 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
     def attempt(call: Callable[[], T]) -> Got:
         return _attempt(clock, call)
 
-    write = attempt(lambda: storage.probe() if isinstance(storage, HealthProbe) else None)
+    name, traits = service.machine_id, storage.traits
+    write = attempt(lambda: _probe_of(storage, name))
     read = attempt(storage.load)
     state = attempt(service.state)
-    listened = clock.now().mono_ms
-    if listen_ms and not read.trouble and storage.traits.cross_host and not storage.traits.server_clock:
-        state = attempt(lambda: _listen(service, clock, listen_ms))
-    listened = clock.now().mono_ms - listened
+    heard: frozenset[str] = frozenset()
+    gap_ms = 0
+    if listen_ms and not read.trouble and traits.cross_host and not traits.server_clock:
+        listening = _Listening(service)
+        state = attempt(lambda: listening.until_all_beat(listen_ms))
+        heard, gap_ms = listening.heard, listening.gap_ms
+    lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
+    if lock.value and not service.is_running and not state.trouble and not _beats(state.value, name):
+        # Somebody may just be starting or stopping it, or looking at the lock as we do.
+        clock.wait(threading.Event(), _AGAIN_MS)
+        lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
+        state = attempt(service.state)
     return Evidence(
         now=clock.now(),
-        machine_id=service.machine_id,
+        machine_id=name,
         host=service.host,
         interval_ms=span_ms(config.heartbeat_interval),
         timeout_ms=span_ms(config.offline_timeout),
         look_ms=span_ms(config.check_interval or config.heartbeat_interval),
-        traits=storage.traits,
+        traits=traits,
         read=read,
         write=write,
         state=state,
         ledger=attempt(lambda: _ledger_probe(service)),
+        state_dir=attempt(lambda: _state_dir_probe(service)),
         noted=attempt(lambda: _newest_noted(service)),
-        lock=attempt(lambda: InstanceLock(service.state_dir, storage, service.machine_id).is_taken),
+        lock=lock,
         is_running=service.is_running,
         pending=service.status.pending,
         saved=attempt(lambda: _saved(storage)),
-        listened_ms=listened,
+        heard=heard,
+        gap_ms=gap_ms,
     )
 
 
 def _attempt(clock: Clock, call: Callable[[], T]) -> Got:
-    started, value, trouble = clock.now(), None, ""
+    started, value, trouble, is_full = clock.now(), None, "", False
     try:
         value = call()
-    except (HeartbeatKitError, OSError) as error:
-        trouble = str(error) or type(error).__name__
-    return Got(value, trouble, started, clock.now())
+    except Exception as error:  # noqa: BLE001 - a storage is anybody's code, and its trouble is what is looked for
+        known = isinstance(error, HeartbeatKitError | OSError) and str(error)
+        trouble = str(error) if known else f"{type(error).__name__}: {error}"
+        is_full = _is_full(error)
+    return Got(value, trouble, started, clock.now(), is_full)
 
 
-def _listen(service: HeartbeatService, clock: Clock, limit_ms: int) -> FleetState:
-    """Look until every other machine was seen to beat; the last state."""
-    states = [service.state()]
-    period_ms = span_ms(service.config.check_interval or service.config.heartbeat_interval)
+def _is_full(error: BaseException | None) -> bool:
+    """Whether it comes from a disk, or a quota, that is used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
-    def all_heard() -> bool:
-        states[:] = [service.state()]
-        return all(
-            machine.clock_skew_ms is not None
-            for machine in states[0]
-            if machine.machine_id != service.machine_id and machine.reason != "left"
-        )
 
-    wait_until(all_heard, clock, limit_ms=limit_ms, period_ms=period_ms)
-    return states[0]
+def _probe_of(storage: Storage, machine_id: str) -> Probe | None:
+    if not isinstance(storage, HealthProbe):
+        return None
+    found: object = storage.probe(machine_id)
+    if not isinstance(found, Probe):
+        raise TypeError(f"its probe() gives a {type(found).__name__}, not a Probe")
+    return found
+
+
+def _beats(state: FleetState, machine_id: str) -> bool:
+    own = state.machines.get(machine_id)
+    return own is not None and own.status is MachineStatus.ONLINE
+
+
+class _Listening:
+    """Looks again and again, and notes who beats meanwhile."""
+
+    def __init__(self, service: HeartbeatService) -> None:
+        self._service = service
+        self._orders: dict[str, tuple[int, int]] = {}
+        self._last_ms: int | None = None
+        self.heard: frozenset[str] = frozenset()
+        self.gap_ms = 0
+
+    def until_all_beat(self, limit_ms: int) -> FleetState:
+        """Look until every other machine was seen to beat, or the time is over; the last state."""
+        states = [self._look()]
+        config = self._service.config
+        period_ms = span_ms(config.check_interval or config.heartbeat_interval)
+
+        def all_heard() -> bool:
+            states[:] = [self._look()]
+            others = (machine for machine in states[0] if machine.machine_id != self._service.machine_id)
+            return all(machine.machine_id in self.heard or machine.reason == "left" for machine in others)
+
+        wait_until(all_heard, self._service.clock, limit_ms=limit_ms, period_ms=period_ms)
+        return states[0]
+
+    def _look(self) -> FleetState:
+        state, now_ms = self._service.state(), self._service.clock.now().mono_ms
+        self.gap_ms = max(self.gap_ms, 0 if self._last_ms is None else now_ms - self._last_ms)
+        self._last_ms = now_ms
+        orders = {machine.machine_id: machine.heartbeat.order for machine in state if machine.heartbeat is not None}
+        self.heard |= {name for name, order in orders.items() if self._orders.get(name, order) < order}
+        self._orders = orders
+        return state
 
 
 def _ledger_probe(service: HeartbeatService) -> Probe | None:
@@ -224,9 +289,22 @@ def _newest_noted(service: HeartbeatService) -> int | None:
 
 
 def _newest(ledger: SharedLedger, observations: Mapping[str, Any]) -> int | None:
+    if isinstance(ledger, EventLog):
+        ledger.history("nobody")  # only to see that it can be read
     announced = [entry.announced_ms for entry in ledger.read_ledger().values() if entry.announced_ms is not None]
     return max([*announced, *(seen.seen_ms for seen in observations.values())], default=None)
 
 
+def _state_dir_probe(service: HeartbeatService) -> Probe | None:
+    """Where the lock and the ledger are, or will be."""
+    traits = service.storage.traits
+    if not traits.cross_process and isinstance(service.storage, SharedLedger):
+        return None
+    return probe_directory(nearest_directory(str(service.state_dir)))
+
+
 def _saved(storage: Storage) -> dict[str, Any] | None:
-    return storage.load_service() if isinstance(storage, ServiceConfigStore) else None
+    found: object = storage.load_service() if isinstance(storage, ServiceConfigStore) else None
+    if found is not None and not isinstance(found, dict):
+        raise TypeError(f"its load_service() gives a {type(found).__name__}, not a dict")
+    return found

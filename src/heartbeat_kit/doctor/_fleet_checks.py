@@ -5,9 +5,10 @@ Owns what counts as a fault there, its words and its remedy. Pure. All of them n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from heartbeat_kit._models import ObserverHealth
+from heartbeat_kit._models import MachineState, ObserverHealth
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms
 from heartbeat_kit._words import counted, said
@@ -50,11 +51,17 @@ def identity(e: Evidence) -> Finding:
     own = e.own
     beat = None if own is None else own.heartbeat
     if own is not None and beat is not None and beat.host and beat.host != e.host and beat.left_at_ms is None:
-        heard = own.status is MachineStatus.ONLINE
-        if e.is_running or (heard and e.lock.value):
+        alive = own.status is MachineStatus.ONLINE
+        if alive and (e.lock.value or e.machine_id in e.heard):
             rivals.append(f"hosts {beat.host!r} and {e.host!r} both beat as {e.machine_id!r}")
-        elif heard:
-            rivals.append(f"{e.machine_id!r} is what this machine is called, and host {beat.host!r} beats as it")
+        elif alive and not rivals:
+            return finding(
+                "identity",
+                Outcome.WARNING,
+                f"the last beat of {e.machine_id!r} came from host {beat.host!r}, and this host is {e.host!r}",
+                "nothing, if the machine was renamed or somebody beats on its behalf; else two hosts share the id "
+                "(listening tells), and one needs another MACHINE_ID",
+            )
     if not rivals:
         return finding("identity", Outcome.OK, "no two hosts under one id")
     return finding(
@@ -76,7 +83,9 @@ def thresholds(e: Evidence) -> Finding:
     troubles = [listed(slow, most=3)] if slow else []
     saved = e.saved.value or {}
     ours = {"heartbeatInterval": e.interval_ms, "offlineTimeout": e.timeout_ms}
-    if saved.get("isRunning") is True and saved.get("machineId") == e.machine_id:
+    if e.saved.trouble:
+        troubles.append(f"what the running service has cannot be read: {e.saved.trouble}")
+    elif e.lock.value and saved.get("isRunning") is True and saved.get("machineId") == e.machine_id:
         troubles += [
             f"the running service has {name} {said(saved[name])}, this diagnosis {said(value)}"
             for name, value in ours.items()
@@ -127,7 +136,9 @@ def fleet(e: Evidence) -> Finding:
     silent = [
         m for m in e.others if m.status in (MachineStatus.WARNING, MachineStatus.OFFLINE) or m.reason == "fleet_silent"
     ]
-    if state.observer.health is ObserverHealth.FLEET_SILENT or (len(silent) == len(e.others) > 1):
+    if state.observer.health is ObserverHealth.FLEET_SILENT or (
+        len(silent) == len(e.others) > 1 and not e.shares_clock and _fell_together(silent)
+    ):
         return finding(
             "fleet",
             Outcome.WARNING,
@@ -150,6 +161,12 @@ def fleet(e: Evidence) -> Finding:
         "unknown": numbers.unknown_count,
     }
     return finding("fleet", Outcome.OK, ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+
+
+def _fell_together(silent: Sequence[MachineState]) -> bool:
+    """Whether they fell silent within one timeout of each other, as if by one cause."""
+    ages = [machine.age_ms for machine in silent]
+    return max(ages) - min(ages) <= max(machine.timeout_ms + machine.allowance_ms for machine in silent)
 
 
 FLEET_CHECKS: Final[dict[str, tuple[Check, bool]]] = {

@@ -12,6 +12,7 @@ from heartbeat_kit._words import counted
 from heartbeat_kit.doctor._checks import finding, listed
 from heartbeat_kit.doctor._diagnosis import Finding, Outcome
 from heartbeat_kit.errors import (
+    BaselineUnavailableError,
     DamagedSyncStateError,
     HeartbeatKitError,
     RecoveryPendingError,
@@ -34,10 +35,17 @@ def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple
         newest_backups: How many backups are tried, the newest first; those that cannot be read are found in any case.
     """
     journal, plan = _next_sync(coordinator)
+    found, unchecked = [journal], {}
     if plan is None:
         why = "an interrupted run is to be finished first"
-        return [journal, _decisions(coordinator)], {"sync_plan": why, "sync_backups": why}
-    return [journal, plan, _backups(coordinator, newest_backups), _decisions(coordinator)], {}
+        unchecked = {"sync_plan": why, "sync_backups": why}
+    else:
+        found += [plan, _backups(coordinator, newest_backups)]
+    try:
+        found.append(_decisions(coordinator))
+    except BaselineUnavailableError:  # the plan says so
+        unchecked["sync_decisions"] = "the baseline is not there"
+    return found, unchecked
 
 
 def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
@@ -81,7 +89,8 @@ def _backups(coordinator: SyncCoordinator, newest: int) -> Finding:
             "do not rely on it; a sync makes a new one, and what damaged this one may damage more",
         )
     if not tried:
-        return finding("sync_backups", Outcome.OK, "there is none yet")
+        none = f"{counted(len(names), 'backup')}, none of which was tried" if names else "there is none yet"
+        return finding("sync_backups", Outcome.OK, none)
     return finding("sync_backups", Outcome.OK, f"the newest {len(tried)} of {len(names)} were restored and compared")
 
 
@@ -89,6 +98,8 @@ def _decisions(coordinator: SyncCoordinator) -> Finding:
     """Does anything wait for a person?"""
     try:
         waiting = coordinator.decisions()
+    except BaselineUnavailableError:
+        raise
     except (HeartbeatKitError, OSError) as error:
         return finding("sync_decisions", Outcome.FAILED, f"they cannot be listed: {_coded(error)}", _LOOK)
     if not waiting:

@@ -39,12 +39,14 @@ class Look:
         document: What is in force.
         damage: What is wrong with `heartbeats.json`, if it is damaged and `document` comes from the copy.
         lost: Also what is wrong with the copy, if that cannot be read either; `document` is empty then.
+        troubles: Parts of the ledger that were left out.
     """
 
     signature: Signature | None
     document: Document
     damage: str | None = None
     lost: str | None = None
+    troubles: tuple[str, ...] = ()
 
 
 class DocumentFile:
@@ -157,11 +159,14 @@ class DocumentFile:
 
     def _understood(self, found: Content) -> Look:
         self._check_size(self._path, found)
+        troubles: list[str] = []
         try:
-            document = self._reader.read(found.data, lambda trouble: self._complain(found.signature, trouble))
+            document = self._reader.read(found.data, troubles.append)
         except ValueError as error:
             return self._from_copy(found.signature, str(error))
-        return Look(signature=found.signature, document=document)
+        for trouble in troubles:
+            self._complain(found.signature, trouble)
+        return Look(signature=found.signature, document=document, troubles=tuple(troubles))
 
     def _from_copy(self, stamp: Signature, damage: str) -> Look:
         try:

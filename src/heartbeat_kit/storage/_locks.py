@@ -55,6 +55,11 @@ class ProcessLock:
         self._timeout_s = timeout_s
         self._renew()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody ever took it; taking it makes its file."""
+        return os.path.lexists(self._path)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock for the block.

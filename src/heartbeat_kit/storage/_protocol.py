@@ -84,6 +84,7 @@ class StorageTraits:
             )
 
 
+_WHOLE: Any = attrs.validators.optional(attrs.validators.instance_of(int))
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -177,18 +178,21 @@ class Probe:
             empty if nothing is.
     """
 
-    stamped_ms: int | None = None
-    free_bytes: int | None = None
-    free_files: int | None = None
-    trouble: str = ""
+    stamped_ms: int | None = field(default=None, validator=_WHOLE)
+    free_bytes: int | None = field(default=None, validator=_WHOLE)
+    free_files: int | None = field(default=None, validator=_WHOLE)
+    trouble: str = field(default="", validator=attrs.validators.instance_of(str))
 
 
 @runtime_checkable
 class HealthProbe(Protocol):
     """Ability: prove that a heartbeat could be written, without one that somebody would read."""
 
-    def probe(self) -> Probe:
+    def probe(self, machine_id: str = "") -> Probe:
         """Write something nobody reads, take it away again, and say what was found. What is stored stays as it is.
+
+        Args:
+            machine_id: Whose heartbeat is in question, where that makes a difference.
 
         Raises:
             StorageUnavailableError: A heartbeat could not be written.

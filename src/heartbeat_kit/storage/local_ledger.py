@@ -46,6 +46,7 @@ class _Content:
     ledger: LedgerState = EMPTY_LEDGER
     observations: Mapping[str, Observation] = MappingProxyType({})
     damage: str | None = None
+    troubles: tuple[str, ...] = ()
 
 
 class LocalLedger(KeepsLedger):
@@ -91,11 +92,14 @@ class LocalLedger(KeepsLedger):
             if news := _news(observations, content.observations):
                 self._write(content, content.ledger, _kept(content.observations, news, content.ledger))
 
-    def probe(self) -> Probe:
+    def probe(self, machine_id: str = "") -> Probe:  # noqa: ARG002 - it is one observer's
         """Write a temporary file where the ledger is, or will be; see `HealthProbe`."""
         content = self._read()
         trouble = f"{self._path} is damaged ({content.damage}): nothing announced is known" if content.damage else ""
-        with unavailable(f"writing in the state directory {self._directory}"):
+        if content.troubles:
+            trouble = f"{self._path} is damaged in part ({'; '.join(content.troubles)})"
+        lock = self._lock.held() if self._lock.is_there else contextlib.nullcontext()
+        with lock, unavailable(f"writing in the state directory {self._directory}"):
             return probe_directory(nearest_directory(str(self._directory)), trouble)
 
     def close(self) -> None:
@@ -152,8 +156,13 @@ class LocalLedger(KeepsLedger):
         for key, raw in stored.items() if isinstance(stored, dict) else ():
             with contextlib.suppress(InvalidHeartbeatError):  # unknown is a state an observer is used to
                 observations[key] = self._seen_before(key, raw)
-        ledger = self._reader.read(record, lambda trouble: self._report(stamp, trouble))
-        return _Content(signature=stamp, ledger=ledger, observations=MappingProxyType(observations))
+        troubles: list[str] = []
+        ledger = self._reader.read(record, troubles.append)
+        for trouble in troubles:
+            self._report(stamp, trouble)
+        return _Content(
+            signature=stamp, ledger=ledger, observations=MappingProxyType(observations), troubles=tuple(troubles)
+        )
 
     def _report(self, stamp: Signature, trouble: str) -> None:
         if self._reported != stamp:

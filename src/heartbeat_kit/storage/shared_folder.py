@@ -125,9 +125,10 @@ class SharedFolderStorage:
         """Delete a machine's file and the conflict copies of it; true if there was one."""
         return self._writes.run("deleting", _translated, self._remove, normalize_machine_id(machine_id))
 
-    def probe(self) -> Probe:
+    def probe(self, machine_id: str = "") -> Probe:
         """Write a temporary file beside the heartbeats; see `HealthProbe`."""
-        return self._writes.run("writing", _translated, self._probe)
+        record = normalize_machine_id(machine_id) + SUFFIX if machine_id else ""
+        return self._writes.run("writing", _translated, self._probe, record)
 
     def close(self) -> None:
         """Refuse every later call and end the threads of the time budget."""
@@ -208,9 +209,9 @@ class SharedFolderStorage:
                 removed = True
         return removed
 
-    def _probe(self) -> Probe:
+    def _probe(self, record: str) -> Probe:
         try:
-            return probe_directory(self._records)
+            return probe_directory(self._records, record=record)
         except FileNotFoundError as error:
             self._refuse_absence(error)
             return probe_directory(self._root)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from heartbeat_kit._events import event_id
+from heartbeat_kit._words import printable
 from heartbeat_kit.errors import DamagedBackupError, StalePlanError
 from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._complete import Completion, Done
@@ -22,7 +23,7 @@ from heartbeat_kit.sync._guards import Guards
 from heartbeat_kit.sync._journal import read_journal
 from heartbeat_kit.sync._model import Snapshot, SyncMode
 from heartbeat_kit.sync._places import Places
-from heartbeat_kit.sync._plan import SyncPlan, printable
+from heartbeat_kit.sync._plan import SyncPlan
 from heartbeat_kit.sync._planning import Planned, Planning
 from heartbeat_kit.sync._policy import Choice, ConflictPolicy
 from heartbeat_kit.sync._published import Publication

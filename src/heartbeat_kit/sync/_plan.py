@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 
+from heartbeat_kit._words import printable
 from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._decision import Decision
 from heartbeat_kit.sync._guards import Refusal
@@ -332,14 +333,6 @@ def conflict_name(path: str, sha256: str) -> str:
 
 def _rows(actions: tuple[Action, ...]) -> list[tuple[str, ...]]:
     return [(_WORDS[each.act], printable(each.path or "."), printable(each.why)) for each in actions]
-
-
-def printable(text: str) -> str:
-    """A name that may be no Unicode, as text that can be printed and stored."""
-    if text.isprintable():
-        return text
-    escaped = text.encode(errors="backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
 
 
 def _file(entry: Entry) -> File | None:

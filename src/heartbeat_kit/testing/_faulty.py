@@ -245,10 +245,10 @@ class _Bulk(FaultyStorage):
 
 
 class _Probing(FaultyStorage):
-    def probe(self) -> Probe:
+    def probe(self, machine_id: str = "") -> Probe:
         """Forward."""
         self._begin("probe")
-        return cast("Probe", self.inner.probe())
+        return cast("Probe", self.inner.probe(machine_id))
 
 
 class _Ledger(FaultyStorage):

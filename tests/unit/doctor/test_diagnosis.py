@@ -28,7 +28,8 @@ def diagnosis(*findings, **fields):
 
 @pytest.fixture
 def shell(tmp_path, monkeypatch):
-    monkeypatch.setenv("HEARTBEAT_STORAGE", f"folder://{tmp_path}/share?create=true")
+    (tmp_path / "share").mkdir()
+    monkeypatch.setenv("HEARTBEAT_STORAGE", f"folder://{tmp_path}/share")
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
