@@ -68,7 +68,7 @@ def report_rows(report: CheckReport) -> Rows:
 
 def html_table(columns: Sequence[str], rows: list[tuple[str, ...]], *, caption: str = "") -> str:
     """An escaped table without colours of its own but a dot a status, so it reads on any background."""
-    cell = "padding:2px 10px;text-align:left;color:inherit;background:transparent"
+    cell = "padding:2px 10px;text-align:left;vertical-align:top;color:inherit;background:transparent"
     head = "".join(f'<th style="{cell};opacity:.7">{escape(name)}</th>' for name in columns)
     body = "".join(
         "<tr>"

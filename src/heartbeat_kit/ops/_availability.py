@@ -21,6 +21,10 @@ from heartbeat_kit.ops._report import AvailabilityReport, MachineAvailability, O
 __all__ = ["availability", "reckon"]
 
 
+_Change = tuple[int, MachineStatus, bool, int | None]
+"""When (epoch milliseconds), what it was from then on, whether being offline was meant, its last stamp."""
+
+
 class _Stretch(NamedTuple):
     """A time in one status, within the report.
 
@@ -92,7 +96,8 @@ def _machine(
     name: str, events: Sequence[Transition], now: MachineState | None, since_ms: int, until_ms: int
 ) -> MachineAvailability | None:
     """One machine; ``None`` if nothing at all was known of it in the time."""
-    stretches = _stretches(events, now, since_ms, until_ms)
+    changes = _changes(events, now, since_ms)
+    stretches = _stretches(changes, since_ms, until_ms)
     if all(stretch.status is MachineStatus.UNKNOWN for stretch in stretches) and (
         now is None or now.status is not MachineStatus.UNKNOWN
     ):
@@ -117,7 +122,7 @@ def _machine(
             lasted[stretch.status] += length
     return MachineAvailability(
         machine_id=name,
-        status=stretches[-1].status,
+        status=[status for at, status, *_ in changes if at <= until_ms][-1],
         online=lasted[MachineStatus.ONLINE],
         warning=lasted[MachineStatus.WARNING],
         offline=lasted[MachineStatus.OFFLINE],
@@ -127,9 +132,8 @@ def _machine(
     )
 
 
-def _stretches(events: Sequence[Transition], now: MachineState | None, since_ms: int, until_ms: int) -> list[_Stretch]:
+def _stretches(changes: Sequence[_Change], since_ms: int, until_ms: int) -> list[_Stretch]:
     """The statuses of the time, without a gap; neighbours that say the same are one."""
-    changes = _changes(events, now, since_ms)
     found: list[_Stretch] = []
     ends = [*(change[0] for change in changes[1:]), max(until_ms, changes[-1][0])]
     for (began, status, planned, beat), ended in zip(changes, ends, strict=True):
@@ -141,9 +145,6 @@ def _stretches(events: Sequence[Transition], now: MachineState | None, since_ms:
             stretch = found.pop()._replace(ended_ms=end, goes_on=stretch.goes_on)
         found.append(stretch)
     return found
-
-
-_Change = tuple[int, MachineStatus, bool, int | None]
 
 
 def _changes(events: Sequence[Transition], now: MachineState | None, since_ms: int) -> list[_Change]:

@@ -168,7 +168,7 @@ class AvailabilityReport:
     def summary(self) -> str:
         """One sentence."""
         outages = sum(len(machine.unplanned) for machine in self)
-        down = sum(machine.status is MachineStatus.OFFLINE and not machine.outages[-1].planned for machine in self)
+        down = sum(any(outage.ended_ms is None for outage in machine.unplanned) for machine in self)
         parts = [
             f"{counted(len(self), 'machine')} in {said(self.until_ms - self.since_ms)}",
             counted(outages, "outage"),

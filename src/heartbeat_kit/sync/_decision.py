@@ -67,6 +67,13 @@ class DecisionKind(StrEnum):
     """Somebody edited the file while it was being synced."""
 
 
+_APPROVED: Final = {
+    DecisionAction.MANUAL_REVIEW: "nothing yet: say sync_to_baseline (the machine's) or keep_target (the baseline's)",
+    DecisionAction.SYNC_TO_BASELINE: "sync_to_baseline: the machine's version goes to the baseline",
+    DecisionAction.KEEP_TARGET: "keep_target: the baseline's version stays, and the machine takes it",
+}
+
+
 @attrs.frozen(kw_only=True)
 class Decision:
     """One question to a person.
@@ -138,7 +145,7 @@ class Decision:
         rows: list[tuple[str, ...]] = [
             ("what it is about", self.reason or str(self.kind)),
             *((name, "no file" if sha256 is None else sha256[:8]) for name, sha256 in contents),
-            ("approving it does", str(self.action)),
+            ("approving it does", _APPROVED.get(self.action, str(self.action))),
             ("id", self.id),
         ]
         return ("what", "which"), rows

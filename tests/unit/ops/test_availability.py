@@ -89,6 +89,10 @@ class TestReckoning:
         assert hours(machine) == (20, 0, 1, 3, 0)
         assert [outage.planned for outage in machine.outages] == [True, False]
 
+    def test_what_happens_at_the_very_end_is_its_status_then(self):
+        machine = report((24, "online", "offline"))
+        assert (machine.status, machine.offline_ms, machine.outages) == (MachineStatus.OFFLINE, 0, ())
+
     def test_a_machine_that_came_and_was_removed(self):
         machine = report((6, "unknown", "online", Reason.FIRST_SEEN), (18, "online", "unknown", Reason.REMOVED))
         assert hours(machine) == (12, 0, 0, 0, 12)
