@@ -10,22 +10,11 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, MemoryStorage, _checker
+from heartbeat_kit import HeartbeatConfig, HeartbeatService, MachineStatus, _checker
 from heartbeat_kit.aio import AsyncHeartbeatService
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidConfigurationError, InvalidMachineIdError
-from heartbeat_kit.testing import FakeClock, FaultyStorage
 
 GONE_S = 300
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def test_every_method_of_the_service_is_there_with_its_parameters():

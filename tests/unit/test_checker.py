@@ -5,23 +5,13 @@ import os
 import pytest
 from core_values import START, beat
 
-from heartbeat_kit import MemoryStorage, ObserverHealth
+from heartbeat_kit import ObserverHealth
 from heartbeat_kit._checker import Checker
 from heartbeat_kit._dispatcher import Dispatcher
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.errors import HeartbeatCheckError, HeartbeatStateError
-from heartbeat_kit.testing import FakeClock, FaultyStorage, RecordingListener
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
+from heartbeat_kit.testing import RecordingListener
 
 
 @pytest.fixture

@@ -12,11 +12,6 @@ from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.testing import FakeClock
 
 
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
 def test_is_a_clock_that_starts_in_2026_at_monotonic_zero(clock):
     assert isinstance(clock, Clock)
     assert clock.now() == Instant(START_MS, 0)

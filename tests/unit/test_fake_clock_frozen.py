@@ -4,12 +4,6 @@ import pytest
 from clock_values import START_MS, Ticker
 
 from heartbeat_kit._clock import Instant
-from heartbeat_kit.testing import FakeClock
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 class TestSuspend:

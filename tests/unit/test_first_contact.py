@@ -6,12 +6,7 @@ import pytest
 
 from heartbeat_kit import HeartbeatService, MachineStatus, MemoryStorage, SharedFolderStorage, to_wire
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidConfigurationError, StorageClosedError
-from heartbeat_kit.testing import FakeClock, FaultyStorage
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
+from heartbeat_kit.testing import FaultyStorage
 
 
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(seconds=60)])

@@ -5,20 +5,9 @@ import logging
 import pytest
 from core_values import START
 
-from heartbeat_kit import MachineStatus, MemoryStorage
+from heartbeat_kit import MachineStatus
 from heartbeat_kit._registrar import Registrar
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidMetadataError, StorageUnavailableError
-from heartbeat_kit.testing import FakeClock, FaultyStorage
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

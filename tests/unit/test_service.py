@@ -27,19 +27,9 @@ from heartbeat_kit.errors import (
     ServiceAlreadyRunningError,
     StorageUnavailableError,
 )
-from heartbeat_kit.testing import HOSTILE_MACHINE_IDS, FakeClock, FaultyStorage, RecordingListener
+from heartbeat_kit.testing import HOSTILE_MACHINE_IDS, RecordingListener
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
 
 
 @pytest.fixture

@@ -11,20 +11,9 @@ from heartbeat_kit._beater import Beater
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._watcher import Watcher
 from heartbeat_kit.storage import LocalLedger, Observation
-from heartbeat_kit.testing import FakeClock, FaultyStorage
 
 LOCAL = Timing(heartbeat_ms=30_000, timeout_ms=120_000)
 REMOTE = Timing(heartbeat_ms=30_000, timeout_ms=120_000, shared_clock=False)
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def watch(storage, clock, *, ledger=None, timing=LOCAL):

@@ -12,10 +12,9 @@ pytest.importorskip("mcp")
 
 from mcp import Client
 
-from heartbeat_kit import HeartbeatService, MemoryStorage, SyncCoordinator
+from heartbeat_kit import HeartbeatService, SyncCoordinator
 from heartbeat_kit.adapters.mcp import Host, make_server
 from heartbeat_kit.cli import main
-from heartbeat_kit.testing import FakeClock, FaultyStorage
 
 TOOLS = {
     "roosync_register_heartbeat": {"success", "machineId", "timestamp", "status", "isNewMachine"},
@@ -98,16 +97,6 @@ class Side:
 
     def fails(self, name, **arguments):
         return self.calls((name, arguments), error=True)[0]
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
 
 
 @pytest.fixture

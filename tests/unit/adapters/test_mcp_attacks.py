@@ -11,20 +11,9 @@ pytest.importorskip("mcp")
 from mcp import Client
 from test_mcp import Side, tools_of
 
-from heartbeat_kit import HeartbeatService, MemoryStorage
+from heartbeat_kit import HeartbeatService
 from heartbeat_kit.adapters.mcp import Host, make_server
 from heartbeat_kit.errors import ServiceAlreadyRunningError
-from heartbeat_kit.testing import FakeClock, FaultyStorage
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
 
 
 @pytest.fixture

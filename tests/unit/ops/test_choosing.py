@@ -6,20 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatService, MemoryStorage
+from heartbeat_kit import HeartbeatService
 from heartbeat_kit.errors import InvalidConfigurationError, NoMachineAvailableError
 from heartbeat_kit.ops import available, least_loaded
-from heartbeat_kit.testing import FakeClock, FaultyStorage
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
 
 
 @pytest.fixture

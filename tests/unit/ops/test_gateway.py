@@ -5,20 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatService, JsonFileStorage, MachineStatus, MemoryStorage, SharedFolderStorage
+from heartbeat_kit import HeartbeatService, JsonFileStorage, MachineStatus, SharedFolderStorage
 from heartbeat_kit.errors import InvalidConfigurationError, InvalidMachineIdError, InvalidMetadataError
 from heartbeat_kit.ops import Gateway
-from heartbeat_kit.testing import FakeClock, FaultyStorage
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def storage():
-    return FaultyStorage(MemoryStorage())
 
 
 @pytest.fixture
