@@ -13,7 +13,7 @@ from heartbeat_kit import (
     MemoryStorage,
     StorageTraits,
 )
-from heartbeat_kit.doctor import Outcome
+from heartbeat_kit.doctor import FindingOutcome
 from heartbeat_kit.testing import FakeClock
 
 TWO = {"a.conf": "one\n", "b.conf": "two\n"}
@@ -29,7 +29,12 @@ def found(diagnosis, *checks):
 
 def silent(diagnosis):
     assert not diagnosis.troubles, diagnosis.troubles
-    assert (diagnosis.outcome, diagnosis.exit_code, diagnosis.unchecked, diagnosis.blind) == (Outcome.OK, 0, {}, "")
+    assert (diagnosis.outcome, diagnosis.exit_code, diagnosis.unchecked, diagnosis.blind) == (
+        FindingOutcome.OK,
+        0,
+        {},
+        "",
+    )
     assert not any(each.remedy for each in diagnosis)
     return diagnosis
 

@@ -15,7 +15,7 @@ from heartbeat_kit import SystemClock, default_machine_id, normalize_machine_id,
 from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, both_sides, named, opened
 from heartbeat_kit.cli._terminal import Cell, Terminal
-from heartbeat_kit.doctor import Diagnosis, Outcome, diagnose
+from heartbeat_kit.doctor import Diagnosis, FindingOutcome, diagnose
 from heartbeat_kit.doctor._diagnose import unopened
 from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError, StorageError
 from heartbeat_kit.storage._files import replace_file
@@ -23,7 +23,7 @@ from heartbeat_kit.storage._registry import open_existing
 
 __all__ = ["run"]
 
-_STYLES: Final = {Outcome.OK: "green", Outcome.WARNING: "yellow bold", Outcome.FAILED: "red bold"}
+_STYLES: Final = {FindingOutcome.OK: "green", FindingOutcome.WARNING: "yellow bold", FindingOutcome.FAILED: "red bold"}
 
 
 def run(arguments: Namespace) -> int:

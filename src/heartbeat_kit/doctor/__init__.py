@@ -5,6 +5,6 @@ a coordinator, the sync. It leaves everything as it is. Each thing looked at is 
 """
 
 from heartbeat_kit.doctor._diagnose import diagnose
-from heartbeat_kit.doctor._diagnosis import Diagnosis, Finding, Outcome
+from heartbeat_kit.doctor._diagnosis import Diagnosis, Finding, FindingOutcome
 
-__all__ = ["Diagnosis", "Finding", "Outcome", "diagnose"]
+__all__ = ["Diagnosis", "Finding", "FindingOutcome", "diagnose"]

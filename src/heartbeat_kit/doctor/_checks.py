@@ -12,13 +12,14 @@ from typing import Final
 from heartbeat_kit._models import MachineState
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._words import counted, said
-from heartbeat_kit.doctor._diagnosis import Finding, Outcome
+from heartbeat_kit.doctor._diagnosis import Finding, FindingOutcome
 from heartbeat_kit.doctor._evidence import Evidence, Got
 from heartbeat_kit.storage import Probe
 
-__all__ = ["CLOCK_TOLERANCE_MS", "MEDIUM_CHECKS", "Check", "blindness", "finding", "listed"]
+__all__ = ["CLOCK_TOLERANCE_MS", "MEDIUM_CHECKS", "Check", "blindness", "failure", "fine", "listed", "warning"]
 
 Check = Callable[[Evidence], Finding | None]
+_Trouble = Callable[[str, str, str], Finding]
 
 CLOCK_TOLERANCE_MS: Final = 5_000
 """Clocks that a time service keeps differ by milliseconds; a file system may stamp in steps of two seconds."""
@@ -35,9 +36,19 @@ _SLOW: Final = "find out what slows the medium down, or beat less often"
 _SEE: Final = "see that the share is mounted, the sync client runs, and this user may use the folder"
 
 
-def finding(check: str, outcome: Outcome, found: str, remedy: str = "") -> Finding:
-    """A finding; what is well needs no remedy."""
-    return Finding(check=check, outcome=outcome, found=found, remedy="" if outcome is Outcome.OK else remedy)
+def fine(check: str, found: str) -> Finding:
+    """All is well."""
+    return Finding(check=check, outcome=FindingOutcome.OK, found=found)
+
+
+def warning(check: str, found: str, remedy: str) -> Finding:
+    """Something should be put right."""
+    return Finding(check=check, outcome=FindingOutcome.WARNING, found=found, remedy=remedy)
+
+
+def failure(check: str, found: str, remedy: str) -> Finding:
+    """Something does not work, or is not to be believed."""
+    return Finding(check=check, outcome=FindingOutcome.FAILED, found=found, remedy=remedy)
 
 
 def listed(names: list[str], most: int = 5) -> str:
@@ -56,16 +67,16 @@ def storage_read(e: Evidence) -> Finding:
         return blindness(e.read.trouble)
     if e.blind:
         found = f"blind: the records can be read, and nobody is judged by them: {e.blind}"
-        return finding("storage_read", Outcome.FAILED, found, "put right what it names; see the other checks as well")
+        return failure("storage_read", found, "put right what it names; see the other checks as well")
     if slow := _slow("reading", e.read, e.interval_ms):
-        return finding("storage_read", Outcome.WARNING, slow, _SLOW)
+        return warning("storage_read", slow, _SLOW)
     found = f"read in {e.read.took_ms} ms: {counted(len(e.fleet), 'machine')}"
-    return finding("storage_read", Outcome.OK, found)
+    return fine("storage_read", found)
 
 
 def blindness(reason: str) -> Finding:
     """The machines cannot be seen, for this reason."""
-    return finding("storage_read", Outcome.FAILED, f"blind, nobody can be seen: {reason}", _SEE)
+    return failure("storage_read", f"blind, nobody can be seen: {reason}", _SEE)
 
 
 def storage_write(e: Evidence) -> Finding:
@@ -73,16 +84,18 @@ def storage_write(e: Evidence) -> Finding:
     name, found = "storage_write", e.write.value
     if e.write.trouble:
         remedy = _MAKE_ROOM if e.write.is_full else _SEE
-        return finding(name, Outcome.FAILED, f"a heartbeat could not be written: {e.write.trouble}", remedy)
+        return failure(name, f"a heartbeat could not be written: {e.write.trouble}", remedy)
     if found is None:
-        return finding(name, Outcome.OK, "not tried: this storage has no probe, and only a heartbeat would tell")
+        return fine(name, "not tried: this storage has no probe, and only a heartbeat would tell")
     if found.trouble:
-        return finding(
-            name, Outcome.WARNING, found.trouble, "find out who damaged it: a full disk, a power cut, another program"
+        return warning(
+            name,
+            found.trouble,
+            "find out who damaged it: a full disk, a power cut, another program",
         )
     if slow := _slow("writing", e.write, e.interval_ms):
-        return finding(name, Outcome.WARNING, slow, _SLOW)
-    return finding(name, Outcome.OK, f"written and removed again in {e.write.took_ms} ms")
+        return warning(name, slow, _SLOW)
+    return fine(name, f"written and removed again in {e.write.took_ms} ms")
 
 
 def _slow(doing: str, got: Got, interval_ms: int) -> str:
@@ -93,24 +106,26 @@ def _slow(doing: str, got: Got, interval_ms: int) -> str:
 
 def free_space(e: Evidence) -> Finding | None:
     """Is there room for what has to be written?"""
-    worst, notes = Outcome.OK, []
+    rooms: list[tuple[_Trouble | None, str]] = []
     for where, got in (("the storage", e.write), ("the state directory", e.state_dir)):
         if got.is_full:
-            outcome, note = Outcome.FAILED, f"no room is left for {where}"
-        elif got.value is None or got.value.free_bytes is None:
-            continue
-        else:
-            outcome, note = _room(where, got.value.free_bytes, got.value.free_files)
-        worst = max(worst, outcome, key=list(Outcome).index)
-        notes.append(note)
-    return finding("free_space", worst, "; ".join(notes), _MAKE_ROOM) if notes else None
+            rooms.append((failure, f"no room is left for {where}"))
+        elif got.value is not None and got.value.free_bytes is not None:
+            rooms.append(_room(where, got.value.free_bytes, got.value.free_files))
+    if not rooms:
+        return None
+    found, kinds = "; ".join(note for _, note in rooms), [kind for kind, _ in rooms if kind is not None]
+    if not kinds:
+        return fine("free_space", found)
+    return (failure if failure in kinds else warning)("free_space", found, _MAKE_ROOM)
 
 
-def _room(where: str, free: int, files: int | None) -> tuple[Outcome, str]:
+def _room(where: str, free: int, files: int | None) -> tuple[_Trouble | None, str]:
+    """What kind of trouble it is, if it is one, and what is said."""
     note = f"{free / 1e9:.3g} GB are free for {where}"
     if files is not None and files < _SCARCE_FILES:
-        return Outcome.WARNING if files else Outcome.FAILED, f"{note}, but room for only {counted(files, 'more file')}"
-    return Outcome.FAILED if free < _NONE_LEFT else Outcome.WARNING if free < _SCARCE else Outcome.OK, note
+        return warning if files else failure, f"{note}, but room for only {counted(files, 'more file')}"
+    return failure if free < _NONE_LEFT else warning if free < _SCARCE else None, note
 
 
 def storage_clock(e: Evidence) -> Finding | None:
@@ -125,10 +140,9 @@ def storage_clock(e: Evidence) -> Finding | None:
     late, early = stamped - window.finished.wall_ms, window.started.wall_ms - stamped
     off = max(late, early, 0)
     if off <= CLOCK_TOLERANCE_MS:
-        return finding("storage_clock", Outcome.OK, "the storage's clock agrees with this host's")
-    return finding(
+        return fine("storage_clock", "the storage's clock agrees with this host's")
+    return warning(
         "storage_clock",
-        Outcome.WARNING,
         f"the storage's clock is {said(off)} {'ahead of' if late > 0 else 'behind'} this host's",
         "synchronise both with one time service (NTP)",
     )
@@ -143,22 +157,18 @@ def peer_clocks(e: Evidence) -> Finding | None:
     if not off:
         if not compared:
             hint = "none is ahead of this host's; those behind are found by listening for a beat (listen=, --listen)"
-            return finding("peer_clocks", Outcome.OK, hint)
-        return finding(
-            "peer_clocks", Outcome.OK, f"{compared} of {len(e.others)} compared, they agree with this host's"
-        )
+            return fine("peer_clocks", hint)
+        return fine("peer_clocks", f"{compared} of {len(e.others)} compared, they agree with this host's")
     words = [f"{name} is at least {said(abs(skew))} {'ahead' if skew > 0 else 'behind'}" for name, skew in off.items()]
     ahead = sum(skew > 0 for skew in off.values())
     if len(off) >= 2 and ahead in (0, len(off)) and 2 * len(off) > len(e.others):
-        return finding(
+        return warning(
             "peer_clocks",
-            Outcome.WARNING,
             f"this host's own clock is {'behind' if ahead else 'ahead'}: of {len(e.others)} others {listed(words)}",
             "synchronise this host's clock (NTP); statuses are not judged by it, but every time shown is",
         )
-    return finding(
+    return warning(
         "peer_clocks",
-        Outcome.WARNING,
         listed(words),
         "synchronise their clocks (NTP); no status is judged by them, but the times shown are",
     )
@@ -185,10 +195,9 @@ def own_clock(e: Evidence) -> Finding | None:
         return None
     back = e.noted.value - e.now.wall_ms
     if back <= CLOCK_TOLERANCE_MS:
-        return finding("own_clock", Outcome.OK, "later than everything noted before")
-    return finding(
+        return fine("own_clock", "later than everything noted before")
+    return warning(
         "own_clock",
-        Outcome.WARNING,
         f"something was noted {said(back)} later than it is now: this host's clock was set back, or was wrong before",
         "synchronise this host's clock (NTP); silences noted before count again once it has caught up",
     )
@@ -198,8 +207,8 @@ def state_dir(e: Evidence) -> Finding | None:
     """Can the lock be taken, and what is noted on this host be written?"""
     if e.state_dir.trouble:
         remedy = _MAKE_ROOM if e.state_dir.is_full else "give a state_dir on a local disk that this user may write to"
-        return finding("state_dir", Outcome.FAILED, f"no service can start: {e.state_dir.trouble}", remedy)
-    return None if e.state_dir.value is None else finding("state_dir", Outcome.OK, "can be written to")
+        return failure("state_dir", f"no service can start: {e.state_dir.trouble}", remedy)
+    return None if e.state_dir.value is None else fine("state_dir", "can be written to")
 
 
 def ledger(e: Evidence) -> Finding | None:
@@ -208,16 +217,15 @@ def ledger(e: Evidence) -> Finding | None:
         return None  # one trouble, told once
     trouble = e.ledger.trouble or e.noted.trouble
     if trouble:
-        return finding(
+        return failure(
             "ledger",
-            Outcome.FAILED,
             f"what is announced cannot be noted, so nothing is announced: {trouble}",
             "give a state_dir on a local disk that this user may write to",
         )
     if e.ledger.value is not None and e.ledger.value.trouble:
         remedy = "what cannot be read is set aside or left out, and announced again; find out who damaged it"
-        return finding("ledger", Outcome.WARNING, e.ledger.value.trouble, remedy)
-    return finding("ledger", Outcome.OK, "what is announced can be noted")
+        return warning("ledger", e.ledger.value.trouble, remedy)
+    return fine("ledger", "what is announced can be noted")
 
 
 def service(e: Evidence) -> Finding:
@@ -226,33 +234,32 @@ def service(e: Evidence) -> Finding:
     last = "" if own is None or own.heartbeat is None else f"its last beat is {said(max(own.age_ms, 0))} old"
     if e.lock.trouble:
         remedy = "give a state_dir on a local disk that this user may write to"
-        return finding("service", Outcome.FAILED, f"the lock cannot be looked at: {e.lock.trouble}", remedy)
+        return failure("service", f"the lock cannot be looked at: {e.lock.trouble}", remedy)
     if e.pending is not None:
-        return finding("service", Outcome.FAILED, f"the last beat is not stored yet: {e.pending}", _SEE)
+        return failure("service", f"the last beat is not stored yet: {e.pending}", _SEE)
     left = own is not None and own.heartbeat is not None and own.heartbeat.left_at_ms is not None
     silent = own is None or own.status in (MachineStatus.WARNING, MachineStatus.OFFLINE)
     meant = left or (own is not None and own.in_maintenance)
     if taken and silent and not left:
-        return finding(
+        return failure(
             "service",
-            Outcome.FAILED,
             f"a service of {e.machine_id} holds the lock and does not beat: {last or 'nothing of it is stored'}",
             "look at that process: it may be stopped, hang, write elsewhere, or its work makes no progress; restart it",
         )
     if taken:
         where = "in this process" if e.is_running else "in another process"
-        return finding("service", Outcome.OK, f"runs {where}, {last or 'and has not beaten yet'}")
+        return fine("service", f"runs {where}, {last or 'and has not beaten yet'}")
     saved = e.saved.value or {}
     if saved.get("isRunning") is True and saved.get("machineId") == e.machine_id and silent and not meant:
         found = f"the last service here was killed, crashed, or stopped without saving: {last or 'nothing is stored'}"
-        return finding("service", Outcome.WARNING, found, _START)
+        return warning("service", found, _START)
     if own is None or own.heartbeat is None:
-        return finding("service", Outcome.OK, f"{e.machine_id} does not beat, it only looks")
+        return fine("service", f"{e.machine_id} does not beat, it only looks")
     if silent and not meant:
-        return finding("service", Outcome.WARNING, f"no service of {e.machine_id} runs on this host: {last}", _START)
+        return warning("service", f"no service of {e.machine_id} runs on this host: {last}", _START)
     if left:
-        return finding("service", Outcome.OK, f"{e.machine_id} said goodbye and does not run")
-    return finding("service", Outcome.OK, f"no service of {e.machine_id} runs on this host; {last}")
+        return fine("service", f"{e.machine_id} said goodbye and does not run")
+    return fine("service", f"no service of {e.machine_id} runs on this host; {last}")
 
 
 MEDIUM_CHECKS: Final[dict[str, tuple[Check, bool]]] = {

@@ -52,7 +52,7 @@ def diagnose(
     >>> registration = service.register()
     >>> diagnosis = diagnose(service)
     >>> diagnosis.outcome, diagnosis.exit_code, diagnosis["fleet"].found
-    (<Outcome.OK: 'ok'>, 0, '1 online')
+    (<FindingOutcome.OK: 'ok'>, 0, '1 online')
     """
     if not isinstance(service, HeartbeatService):
         raise InvalidConfigurationError(f"service is a {type(service).__name__}: expected a HeartbeatService")

@@ -17,10 +17,10 @@ from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._times import to_datetime, to_iso
 from heartbeat_kit._words import counted
 
-__all__ = ["Diagnosis", "Finding", "Outcome"]
+__all__ = ["Diagnosis", "Finding", "FindingOutcome"]
 
 
-class Outcome(StrEnum):
+class FindingOutcome(StrEnum):
     """What a check came to."""
 
     OK = "ok"
@@ -42,7 +42,7 @@ class Finding:
     """
 
     check: str
-    outcome: Outcome
+    outcome: FindingOutcome
     found: str
     remedy: str = ""
 
@@ -50,7 +50,7 @@ class Finding:
         return f"<Finding {self.check} {self.outcome}: {self.found}>"
 
 
-_BY_SEVERITY = tuple(Outcome)
+_BY_SEVERITY = tuple(FindingOutcome)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -77,9 +77,9 @@ class Diagnosis:
         return to_datetime(self.diagnosed_at_ms)
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FindingOutcome:
         """The worst of all."""
-        return max((each.outcome for each in self.findings), key=_BY_SEVERITY.index, default=Outcome.OK)
+        return max((each.outcome for each in self.findings), key=_BY_SEVERITY.index, default=FindingOutcome.OK)
 
     @property
     def exit_code(self) -> int:
@@ -89,14 +89,14 @@ class Diagnosis:
     @property
     def troubles(self) -> tuple[Finding, ...]:
         """What is not as it should be, the worst first."""
-        found = [each for each in self.findings if each.outcome is not Outcome.OK]
+        found = [each for each in self.findings if each.outcome is not FindingOutcome.OK]
         return tuple(sorted(found, key=lambda each: -_BY_SEVERITY.index(each.outcome)))
 
     @property
     def summary(self) -> str:
         """One sentence."""
-        failed = sum(each.outcome is Outcome.FAILED for each in self.findings)
-        warned = sum(each.outcome is Outcome.WARNING for each in self.findings)
+        failed = sum(each.outcome is FindingOutcome.FAILED for each in self.findings)
+        warned = sum(each.outcome is FindingOutcome.WARNING for each in self.findings)
         parts = [
             "blind" if self.blind else "",
             f"{failed} failed" if failed else "",
@@ -121,7 +121,7 @@ class Diagnosis:
     def __wire__(self, _locale: str) -> dict[str, Any]:
         """The shape of `to_wire`."""
         return {
-            "success": self.outcome is not Outcome.FAILED,
+            "success": self.outcome is not FindingOutcome.FAILED,
             "outcome": str(self.outcome),
             "machineId": self.machine_id,
             "diagnosedAt": to_iso(self.diagnosed_at_ms),

@@ -12,8 +12,8 @@ from heartbeat_kit._models import MachineState, ObserverHealth
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms
 from heartbeat_kit._words import counted, said
-from heartbeat_kit.doctor._checks import Check, finding, listed
-from heartbeat_kit.doctor._diagnosis import Finding, Outcome
+from heartbeat_kit.doctor._checks import Check, failure, fine, listed, warning
+from heartbeat_kit.doctor._diagnosis import Finding
 from heartbeat_kit.doctor._evidence import Evidence
 
 __all__ = ["FLEET_CHECKS"]
@@ -23,10 +23,9 @@ def records(e: Evidence) -> Finding:
     """Can every record be read?"""
     bad = e.fleet.unreadable
     if not bad:
-        return finding("records", Outcome.OK, f"{counted(len(e.snapshot.heartbeats), 'record')}, all readable")
-    return finding(
+        return fine("records", f"{counted(len(e.snapshot.heartbeats), 'record')}, all readable")
+    return warning(
         "records",
-        Outcome.WARNING,
         listed([f"{name} cannot be read: {why}" for name, why in bad.items()]),
         "its machine's next beat replaces it; if none comes, delete the file, or remove() the machine",
     )
@@ -36,9 +35,9 @@ def copies(e: Evidence) -> Finding:
     """Does every machine have one record?"""
     found = e.snapshot.conflicts
     if not found:
-        return finding("copies", Outcome.OK, "one record a machine")
+        return fine("copies", "one record a machine")
     remedy = "give each host an id of its own, then delete the copies; the newest record is what counts meanwhile"
-    return finding("copies", Outcome.WARNING, listed(list(found.values()), most=2), remedy)
+    return warning("copies", listed(list(found.values()), most=2), remedy)
 
 
 def identity(e: Evidence) -> Finding:
@@ -55,18 +54,16 @@ def identity(e: Evidence) -> Finding:
         if alive and (e.lock.value or e.machine_id in e.heard):
             rivals.append(f"hosts {beat.host!r} and {e.host!r} both beat as {e.machine_id!r}")
         elif alive and not rivals:
-            return finding(
+            return warning(
                 "identity",
-                Outcome.WARNING,
                 f"the last beat of {e.machine_id!r} came from host {beat.host!r}, and this host is {e.host!r}",
                 "nothing, if the machine was renamed or somebody beats on its behalf; else two hosts share the id "
                 "(listening tells), and one needs another MACHINE_ID",
             )
     if not rivals:
-        return finding("identity", Outcome.OK, "no two hosts under one id")
-    return finding(
+        return fine("identity", "no two hosts under one id")
+    return failure(
         "identity",
-        Outcome.FAILED,
         listed(rivals, most=3),
         "set another MACHINE_ID on one of them: while both beat under one id the death of neither is seen",
     )
@@ -98,15 +95,13 @@ def thresholds(e: Evidence) -> Finding:
                 f"this machine promises a beat every {said(promised)}, and here {said(e.interval_ms)} is configured"
             )
     if not troubles:
-        return finding(
+        return fine(
             "thresholds",
-            Outcome.OK,
             f"a beat every {said(e.interval_ms)}, a warning after {said(e.timeout_ms)}, offline after "
             f"{said(2 * e.timeout_ms)}",
         )
-    return finding(
+    return warning(
         "thresholds",
-        Outcome.WARNING,
         "; ".join(troubles),
         "configure every machine and every observer alike (HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT)",
     )
@@ -119,17 +114,16 @@ def medium(e: Evidence) -> Finding | None:
         return None
     if state.slower_than_declared:
         remedy = "declare a longer propagation_delay, or none to have it measured"
-        return finding("medium", Outcome.WARNING, state.explain(), remedy)
-    return finding("medium", Outcome.OK, state.explain())
+        return warning("medium", state.explain(), remedy)
+    return fine("medium", state.explain())
 
 
 def fleet(e: Evidence) -> Finding:
     """Is anybody there, and is anybody else heard?"""
     state = e.fleet
     if not len(state):
-        return finding(
+        return warning(
             "fleet",
-            Outcome.WARNING,
             "nobody has registered here yet",
             "see that it is the right place; a first beat is sent by heartbeat-kit beat",
         )
@@ -139,17 +133,15 @@ def fleet(e: Evidence) -> Finding:
     if state.observer.health is ObserverHealth.FLEET_SILENT or (
         len(silent) == len(e.others) > 1 and not e.shares_clock and _fell_together(silent)
     ):
-        return finding(
+        return warning(
             "fleet",
-            Outcome.WARNING,
             f"none of the {len(e.others)} other machines is heard: more likely what is between them and this host",
             "see that the share is the same one everywhere, and that its sync client runs here",
         )
     lost = [m.machine_id for m in state.unknown if m.reason in ("expected", "never_seen", "absent")]
     if lost:
-        return finding(
+        return warning(
             "fleet",
-            Outcome.WARNING,
             f"{listed(lost)}: expected or known, and no record is there",
             "start it there, or take it out of expected, or remove() it",
         )
@@ -160,7 +152,7 @@ def fleet(e: Evidence) -> Finding:
         "offline": numbers.offline_count,
         "unknown": numbers.unknown_count,
     }
-    return finding("fleet", Outcome.OK, ", ".join(f"{count} {word}" for word, count in counts.items() if count))
+    return fine("fleet", ", ".join(f"{count} {word}" for word, count in counts.items() if count))
 
 
 def _fell_together(silent: Sequence[MachineState]) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from heartbeat_kit._words import counted
-from heartbeat_kit.doctor._checks import finding, listed
-from heartbeat_kit.doctor._diagnosis import Finding, Outcome
+from heartbeat_kit.doctor._checks import failure, fine, listed, warning
+from heartbeat_kit.doctor._diagnosis import Finding
 from heartbeat_kit.errors import (
     BaselineUnavailableError,
     DamagedSyncStateError,
@@ -50,21 +50,21 @@ def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple
 
 def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
     """The journal, and the plan: none is made over an interrupted run."""
-    whole = finding("sync_journal", Outcome.OK, "nothing is interrupted")
+    whole = fine("sync_journal", "nothing is interrupted")
     try:
         plan = coordinator.plan()
     except RecoveryPendingError as error:
-        return finding("sync_journal", Outcome.WARNING, f"a run was interrupted: {error}", _RECOVER), None
+        return warning("sync_journal", f"a run was interrupted: {error}", _RECOVER), None
     except DamagedSyncStateError as error:
         remedy = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
-        return finding("sync_journal", Outcome.FAILED, str(error), remedy), None
+        return failure("sync_journal", str(error), remedy), None
     except (HeartbeatKitError, OSError) as error:
         found = f"the next sync would fail: {_coded(error)}"
-        return whole, finding("sync_plan", Outcome.FAILED, found, "heartbeat-kit sync plan tries it again")
+        return whole, failure("sync_plan", found, "heartbeat-kit sync plan tries it again")
     if plan.refusals:
         found = "; ".join(f"{refusal.code}: {refusal.message}" for refusal in plan.refusals)
-        return whole, finding("sync_plan", Outcome.WARNING, f"the next sync would be refused: {found}", _MEANT)
-    return whole, finding("sync_plan", Outcome.OK, f"the next sync would change {counted(len(plan.effects), 'file')}")
+        return whole, warning("sync_plan", f"the next sync would be refused: {found}", _MEANT)
+    return whole, fine("sync_plan", f"the next sync would change {counted(len(plan.effects), 'file')}")
 
 
 def _backups(coordinator: SyncCoordinator, newest: int) -> Finding:
@@ -72,7 +72,7 @@ def _backups(coordinator: SyncCoordinator, newest: int) -> Finding:
     try:
         found = coordinator.prune(dry_run=True)
     except (HeartbeatKitError, OSError) as error:
-        return finding("sync_backups", Outcome.FAILED, f"the backups cannot be listed: {_coded(error)}", _LOOK)
+        return failure("sync_backups", f"the backups cannot be listed: {_coded(error)}", _LOOK)
     names = [name for name in (*found.kept, *found.backups) if name not in found.unreadable]
     tried: Sequence[str] = [*names[:newest], *found.unreadable]
     damaged = []
@@ -82,16 +82,15 @@ def _backups(coordinator: SyncCoordinator, newest: int) -> Finding:
         except (HeartbeatKitError, OSError) as error:
             damaged.append(f"{name}: {_coded(error)}")
     if damaged:
-        return finding(
+        return failure(
             "sync_backups",
-            Outcome.FAILED,
             f"{counted(len(damaged), 'backup')} cannot be restored: {listed(damaged, most=3)}",
             "do not rely on it; a sync makes a new one, and what damaged this one may damage more",
         )
     if not tried:
         none = f"{counted(len(names), 'backup')}, none of which was tried" if names else "there is none yet"
-        return finding("sync_backups", Outcome.OK, none)
-    return finding("sync_backups", Outcome.OK, f"the newest {len(tried)} of {len(names)} were restored and compared")
+        return fine("sync_backups", none)
+    return fine("sync_backups", f"the newest {len(tried)} of {len(names)} were restored and compared")
 
 
 def _decisions(coordinator: SyncCoordinator) -> Finding:
@@ -101,12 +100,11 @@ def _decisions(coordinator: SyncCoordinator) -> Finding:
     except BaselineUnavailableError:
         raise
     except (HeartbeatKitError, OSError) as error:
-        return finding("sync_decisions", Outcome.FAILED, f"they cannot be listed: {_coded(error)}", _LOOK)
+        return failure("sync_decisions", f"they cannot be listed: {_coded(error)}", _LOOK)
     if not waiting:
-        return finding("sync_decisions", Outcome.OK, "nothing waits for a person")
-    return finding(
+        return fine("sync_decisions", "nothing waits for a person")
+    return warning(
         "sync_decisions",
-        Outcome.WARNING,
         f"{counted(len(waiting), 'question')} waits for a person: {listed([each.path for each in waiting])}",
         "answer with approve() or reject() (heartbeat-kit sync decisions)",
     )

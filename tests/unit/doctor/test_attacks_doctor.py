@@ -12,7 +12,7 @@ from sync_world import World
 
 from heartbeat_kit import HeartbeatService, JsonFileStorage, MemoryStorage, SystemClock
 from heartbeat_kit.cli import main
-from heartbeat_kit.doctor import Diagnosis, Finding, Outcome, diagnose
+from heartbeat_kit.doctor import Diagnosis, Finding, FindingOutcome, diagnose
 from heartbeat_kit.errors import InvalidConfigurationError, StorageUnavailableError
 from heartbeat_kit.storage import Probe, _probing
 from heartbeat_kit.testing import FakeClock, FaultyStorage, Fleet
@@ -183,13 +183,13 @@ class TestDamage:
         service.check()
         history = service.state_dir / "heartbeat-events.jsonl"
         history.mkdir()
-        assert found(diagnose(service), "ledger").outcome is Outcome.FAILED
+        assert found(diagnose(service), "ledger").outcome is FindingOutcome.FAILED
 
     def test_a_lock_of_the_ledger_that_is_a_folder(self, share, tmp_path):
         (service,) = beating(share, SystemClock(), "web-1", state_dir=tmp_path / "state")
         service.state_dir.mkdir(parents=True)
         (service.state_dir / ".lock").mkdir()
-        assert found(diagnose(service), "ledger").outcome is Outcome.FAILED
+        assert found(diagnose(service), "ledger").outcome is FindingOutcome.FAILED
 
     def test_a_service_record_that_is_cut(self, tmp_path):
         storage = JsonFileStorage(tmp_path)
@@ -236,7 +236,7 @@ class TestDamage:
         storage.fail("probe", times=9, error=full)
         diagnosis = diagnose(service)
         assert "make room" in found(diagnosis, "storage_write", "free_space").remedy
-        assert diagnosis["free_space"].outcome is Outcome.FAILED
+        assert diagnosis["free_space"].outcome is FindingOutcome.FAILED
 
     def test_a_file_system_that_tells_no_size(self, share, tmp_path, monkeypatch):
         (service,) = beating(share, SystemClock(), "web-1", state_dir=tmp_path / "state")
@@ -277,7 +277,7 @@ class TestServices:
         rival = HeartbeatService(storage, clock=clock, machine_id="web-1", host="there")
         rival.start()
         diagnosis = diagnose(service, listen=timedelta(seconds=60))
-        assert diagnosis["identity"].outcome is Outcome.FAILED
+        assert diagnosis["identity"].outcome is FindingOutcome.FAILED
         rival.stop()
 
 
@@ -288,7 +288,7 @@ class TestShown:
             made = Diagnosis(
                 machine_id="x",
                 diagnosed_at=0,
-                findings=(Finding(check="a", outcome=Outcome.OK, found="host \x1b[2J\u202eevil"),),
+                findings=(Finding(check="a", outcome=FindingOutcome.OK, found="host \x1b[2J\u202eevil"),),
             )
             console.print(made)
             assert "\\x1b[2J\\u202eevil" in console.export_text(styles=False)

@@ -11,14 +11,14 @@ from sync_world import World
 
 from heartbeat_kit import HeartbeatService, MemoryStorage, to_wire
 from heartbeat_kit.cli import main
-from heartbeat_kit.doctor import Diagnosis, Finding, Outcome, diagnose
+from heartbeat_kit.doctor import Diagnosis, Finding, FindingOutcome, diagnose
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import Probe
 
 FINDINGS = (
-    Finding(check="storage_read", outcome=Outcome.OK, found="read in 1 ms: 2 machines"),
-    Finding(check="copies", outcome=Outcome.WARNING, found="two <files>", remedy="delete one"),
-    Finding(check="identity", outcome=Outcome.FAILED, found="two hosts", remedy="rename one"),
+    Finding(check="storage_read", outcome=FindingOutcome.OK, found="read in 1 ms: 2 machines"),
+    Finding(check="copies", outcome=FindingOutcome.WARNING, found="two <files>", remedy="delete one"),
+    Finding(check="identity", outcome=FindingOutcome.FAILED, found="two hosts", remedy="rename one"),
 )
 
 
@@ -41,10 +41,10 @@ def shell(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("count", "outcome", "code", "summary"),
     [
-        (0, Outcome.OK, 0, "0 checks: all is well"),
-        (1, Outcome.OK, 0, "1 check: all is well"),
-        (2, Outcome.WARNING, 1, "2 checks: 1 warning"),
-        (3, Outcome.FAILED, 2, "3 checks: 1 failed, 1 warning"),
+        (0, FindingOutcome.OK, 0, "0 checks: all is well"),
+        (1, FindingOutcome.OK, 0, "1 check: all is well"),
+        (2, FindingOutcome.WARNING, 1, "2 checks: 1 warning"),
+        (3, FindingOutcome.FAILED, 2, "3 checks: 1 failed, 1 warning"),
     ],
 )
 def test_the_worst_counts(count, outcome, code, summary):
@@ -115,7 +115,7 @@ def test_a_storage_without_a_probe_is_not_judged():
     service = HeartbeatService(Plain(), machine_id="web-1", state_dir="nowhere")
     service.register()
     made = diagnose(service)
-    assert made["storage_write"].outcome is Outcome.OK
+    assert made["storage_write"].outcome is FindingOutcome.OK
     assert "not tried" in made["storage_write"].found
 
 
@@ -177,4 +177,4 @@ def test_the_sync_is_looked_at_though_the_storage_is_away(tmp_path):
     world.storage.close()
     made = diagnose(machine.service, machine.sync)
     assert made.blind
-    assert made["sync_backups"].outcome is Outcome.OK
+    assert made["sync_backups"].outcome is FindingOutcome.OK

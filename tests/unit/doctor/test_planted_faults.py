@@ -20,7 +20,7 @@ from heartbeat_kit import (
     StorageTraits,
     SystemClock,
 )
-from heartbeat_kit.doctor import Outcome, diagnose
+from heartbeat_kit.doctor import FindingOutcome, diagnose
 from heartbeat_kit.storage import Probe
 from heartbeat_kit.testing import FakeClock, FaultyStorage, Fleet
 
@@ -94,14 +94,14 @@ class TestStorage:
         storage = FaultyStorage(MemoryStorage())
         (service,) = beating(storage, FakeClock(), "web-1")
         storage.fail("probe", times=9)
-        assert found(diagnose(service), "storage_write").outcome is Outcome.FAILED
+        assert found(diagnose(service), "storage_write").outcome is FindingOutcome.FAILED
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_real_folder_that_cannot_be_written_to(self, share, tmp_path):
         (service,) = beating(share, SystemClock(), "web-1", state_dir=tmp_path / "state")
         (tmp_path / "share" / "heartbeats").chmod(0o555)
         try:
-            assert found(diagnose(service), "storage_write").outcome is Outcome.FAILED
+            assert found(diagnose(service), "storage_write").outcome is FindingOutcome.FAILED
         finally:
             (tmp_path / "share" / "heartbeats").chmod(0o755)
 
@@ -118,10 +118,10 @@ class TestStorage:
     @pytest.mark.parametrize(
         ("probe", "outcome"),
         [
-            (Probe(free_bytes=50_000_000), Outcome.WARNING),
-            (Probe(free_bytes=4_096), Outcome.FAILED),
-            (Probe(free_bytes=10**12, free_files=40), Outcome.WARNING),
-            (Probe(free_bytes=10**12, free_files=0), Outcome.FAILED),
+            (Probe(free_bytes=50_000_000), FindingOutcome.WARNING),
+            (Probe(free_bytes=4_096), FindingOutcome.FAILED),
+            (Probe(free_bytes=10**12, free_files=40), FindingOutcome.WARNING),
+            (Probe(free_bytes=10**12, free_files=0), FindingOutcome.FAILED),
         ],
     )
     def test_a_disk_that_is_nearly_full(self, probe, outcome):

@@ -16,7 +16,7 @@ from heartbeat_kit import (
     MemoryStorage,
     SystemClock,
 )
-from heartbeat_kit.doctor import Outcome, diagnose
+from heartbeat_kit.doctor import FindingOutcome, diagnose
 from heartbeat_kit.errors import SyncError
 from heartbeat_kit.sync._complete import Completion
 from heartbeat_kit.testing import FakeClock, FaultyStorage
@@ -77,7 +77,7 @@ time.sleep(600)
             clock.advance(60)
             diagnosis = diagnose(service)
         assert "heartbeat cannot be written" in diagnosis.blind
-        assert diagnosis["storage_read"].outcome is Outcome.FAILED
+        assert diagnosis["storage_read"].outcome is FindingOutcome.FAILED
 
     def test_a_machine_that_beat_and_does_not_any_more(self, share, tmp_path):
         clock = now()
@@ -121,7 +121,7 @@ class TestSync:
         machine = world.begin(files=TWO)
         (machine.local / "journal.json").write_text("{")
         diagnosis = diagnose(machine.service, machine.sync)
-        assert diagnosis["sync_journal"].outcome is Outcome.FAILED
+        assert diagnosis["sync_journal"].outcome is FindingOutcome.FAILED
         assert "discard_damaged" in diagnosis["sync_journal"].remedy
 
     def test_a_baseline_that_is_away(self, world):
