@@ -341,7 +341,7 @@ class TestPlan:
         (web_state,) = (home / "state").rglob("web-1/archive.json")
         (web_state.parent / "journal.json").write_text("{")
         error = web.fails("plan")
-        assert error.startswith("error SYNC_STATE_DAMAGED: ")
+        assert error.startswith("error RECOVERY_PENDING: ")
         assert "'heartbeat-kit sync recover --discard-damaged'" in error
 
 

@@ -24,6 +24,7 @@ __all__ = ["sync_findings"]
 _MEANT: Final = (
     "see that both folders are whole; a change that is meant is applied with heartbeat-kit sync online --again"
 )
+_DISCARD: Final = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
 _RECOVER: Final = "recover() (heartbeat-kit sync recover) finishes it, and so does the next sync"
 
 
@@ -54,10 +55,11 @@ def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
     try:
         plan = coordinator.plan()
     except RecoveryPendingError as error:
+        if isinstance(error.__cause__, DamagedSyncStateError):
+            return failure("sync_journal", str(error.__cause__), _DISCARD), None
         return warning("sync_journal", f"a run was interrupted: {error}", _RECOVER), None
     except DamagedSyncStateError as error:
-        remedy = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
-        return failure("sync_journal", str(error), remedy), None
+        return failure("sync_journal", str(error), _DISCARD), None
     except (HeartbeatKitError, OSError) as error:
         found = f"the next sync would fail: {_coded(error)}"
         return whole, failure("sync_plan", found, "heartbeat-kit sync plan tries it again")

@@ -146,17 +146,17 @@ class Sessions:
         """Look, and write nothing, while nothing waits to be finished.
 
         Raises:
-            RecoveryPendingError: Something was interrupted.
-            DamagedSyncStateError: Something was, and its journal cannot be understood.
+            RecoveryPendingError: Something was interrupted; if its journal cannot be understood, that is the cause.
             SyncBusyError: Another run goes on for too long.
             SyncFileError: A file could not be read.
         """
         if self.is_interrupted and self._is_left():
-            read_journal(self._places.state)  # one that is damaged cannot be finished, and says so
-            raise RecoveryPendingError(
-                f"an interrupted run is to be finished first ({JOURNAL} in {self._places.state.root}): call "
-                "recover(), or any sync that is no dry run"
-            )
+            pending = f"an interrupted run is to be finished first ({JOURNAL} in {self._places.state.root}): "
+            try:
+                read_journal(self._places.state)
+            except DamagedSyncStateError as error:
+                raise RecoveryPendingError(f"{pending}{error}") from error
+            raise RecoveryPendingError(f"{pending}call recover(), or any sync that is no dry run")
         with file_errors():
             yield
 
