@@ -119,6 +119,7 @@ def to_pandas(state: FleetState) -> pandas.DataFrame:
     def stamp(ms: int | None) -> Any:
         return pd.NaT if ms is None else pd.Timestamp(ms, unit="ms", tz="UTC")
 
+    times = ["last_heartbeat", "since", "warning_since", "offline_since"]
     frame = pd.DataFrame(
         [
             {
@@ -150,6 +151,9 @@ def to_pandas(state: FleetState) -> pandas.DataFrame:
             "metadata",
         ],
     )
+    # Also a column without any time is one of times, so that it can be reckoned with.
+    for name in times:
+        frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("ms")
     return frame.set_index("machine_id")
 
 

@@ -66,6 +66,12 @@ def test_rich_reads_no_markup_in_what_we_show():
     assert rich_table(("a",), []).title is None
 
 
+def test_a_column_without_any_time_is_one_of_times():
+    pytest.importorskip("pandas")
+    frame = fleet(machine("a")).to_pandas()
+    assert (frame["offline_since"] - frame["last_heartbeat"]).isna().all()
+
+
 def test_a_data_frame_has_a_row_a_machine():
     pandas = pytest.importorskip("pandas")
     frame = fleet(

@@ -43,7 +43,7 @@ def _once(service: HeartbeatService, metadata: dict[str, Any] | None, *, as_json
         _put(json.dumps(to_wire(registration), ensure_ascii=False))
         return
     new = ", which is new here" if registration.is_new_machine else ""
-    _put(f"stored a heartbeat of {registration.machine_id}{new}, at {registration.timestamp.isoformat()}")
+    _put(f"stored a heartbeat of {registration.machine_id}{new}, at {to_wire(registration)['timestamp']}")
 
 
 def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, arguments: Namespace) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from heartbeat_kit import SystemClock, default_machine_id, normalize_machine_id, to_wire
 from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, both_sides, named, opened
+from heartbeat_kit.cli._sync_view import typed
 from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.doctor import Diagnosis, FindingOutcome, diagnose
 from heartbeat_kit.doctor._diagnose import unopened
@@ -76,9 +77,9 @@ def _show(terminal: Terminal, diagnosis: Diagnosis) -> None:
     width = max(len(found.check) for found in diagnosis)
     for found in diagnosis:
         title = f"{found.outcome:<8}{found.check.replace('_', ' '):<{width}} "
-        terminal.prose(printable(found.found), mark=Cell(title, _STYLES[found.outcome]))
+        terminal.prose(typed(printable(found.found)), mark=Cell(title, _STYLES[found.outcome]))
         if found.remedy:
-            terminal.prose(printable(found.remedy), mark=Cell(f"{'':<{len(title) - 2}}→"), style="bold")
+            terminal.prose(typed(printable(found.remedy)), mark=Cell(f"{'':<{len(title) - 2}}→"), style="bold")
     terminal.line()
     for why in dict.fromkeys(diagnosis.unchecked.values()):
         names = [check.replace("_", " ") for check, reason in diagnosis.unchecked.items() if reason == why]

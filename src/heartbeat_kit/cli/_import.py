@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from argparse import Namespace
+from collections.abc import Iterable
 
 from heartbeat_kit import MemoryStorage, open_storage, to_wire
 from heartbeat_kit._words import printable
@@ -31,7 +32,8 @@ def run(arguments: Namespace) -> int:
             arguments.source,
             storage,
             dry_run=arguments.dry_run,
-            same=_same(arguments),
+            same=_same(arguments.same or ()),
+            apart=arguments.apart,
             interval=arguments.interval,
         )
     terminal = Terminal()
@@ -47,12 +49,8 @@ def _opened(url: str, *, dry_run: bool) -> Storage:
     return (open_existing(url) or MemoryStorage()) if dry_run else open_storage(url)
 
 
-def _same(arguments: Namespace) -> dict[str, str] | None:
-    if arguments.apart:
-        return {}
-    if not arguments.same:
-        return None
-    pairs = [text.partition("=") for text in arguments.same]
+def _same(given: Iterable[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in given]
     if not all(name and equals and known for name, equals, known in pairs):
         raise InvalidConfigurationError("--same expects OTHER=NAME, for example --same po-2024=myia-po-2024")
     return {name: known for name, _, known in pairs}

@@ -89,9 +89,9 @@ def _add_import(commands: Any) -> None:
         "--same",
         action="append",
         metavar="OTHER=NAME",
-        help="another name of a machine, may be repeated (default: po-2024 is myia-po-2024 if both are there)",
+        help="another name of a machine, may be repeated; those found (po-2024 for myia-po-2024) count as well",
     )
-    parser.add_argument("--apart", action="store_true", help="no two names are one machine")
+    parser.add_argument("--apart", action="store_true", help="find no names that are one machine; only --same counts")
     parser.add_argument(
         "--interval",
         type=seconds,

@@ -28,6 +28,7 @@ _SLOW_SHARE: Final = 10
 _SCARCE: Final = 200_000_000
 _NONE_LEFT: Final = 1_000_000
 """Bytes. Records are small, but the temporary, the ledger and its history need room too."""
+_SILENT: Final = (MachineStatus.WARNING, MachineStatus.OFFLINE)
 _LONGEST: Final = 300
 _SCARCE_FILES: Final = 1_000
 _START: Final = "start it again, for example heartbeat-kit beat --forever under a supervisor such as systemd"
@@ -231,14 +232,16 @@ def ledger(e: Evidence) -> Finding | None:
 def service(e: Evidence) -> Finding:
     """Does this machine beat, and does what should beat run?"""
     own, taken = e.own, bool(e.lock.value)
-    last = "" if own is None or own.heartbeat is None else f"its last beat is {said(max(own.age_ms, 0))} old"
+    # Its stamp is of this host's own clock, so it tells more than what an observer has seen.
+    age_ms = 0 if own is None or own.heartbeat is None else max(e.now.wall_ms - own.heartbeat.last_heartbeat_ms, 0)
+    last = "" if own is None or own.heartbeat is None else f"its last beat is {said(age_ms)} old"
     if e.lock.trouble:
         remedy = "give a state_dir on a local disk that this user may write to"
         return failure("service", f"the lock cannot be looked at: {e.lock.trouble}", remedy)
     if e.pending is not None:
         return failure("service", f"the last beat is not stored yet: {e.pending}", _SEE)
     left = own is not None and own.heartbeat is not None and own.heartbeat.left_at_ms is not None
-    silent = own is None or own.status in (MachineStatus.WARNING, MachineStatus.OFFLINE)
+    silent = own is None or own.status in _SILENT or age_ms >= own.timeout_ms
     meant = left or (own is not None and own.in_maintenance)
     if taken and silent and not left:
         return failure(

@@ -176,7 +176,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
         state = attempt(lambda: listening.until_all_beat(listen_ms))
         heard, gap_ms = listening.heard, listening.gap_ms
     lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
-    if lock.value and not service.is_running and not state.trouble and not _beats(state.value, name):
+    if lock.value and not service.is_running and not state.trouble and not _beats(state.value, name, clock):
         # Somebody may just be starting or stopping it, or looking at the lock as we do.
         clock.wait(threading.Event(), _AGAIN_MS)
         lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
@@ -233,9 +233,11 @@ def _probe_of(storage: Storage, machine_id: str) -> Probe | None:
     return found
 
 
-def _beats(state: FleetState, machine_id: str) -> bool:
+def _beats(state: FleetState, machine_id: str, clock: Clock) -> bool:
     own = state.machines.get(machine_id)
-    return own is not None and own.status is MachineStatus.ONLINE
+    if own is None or own.heartbeat is None or own.status is not MachineStatus.ONLINE:
+        return False
+    return clock.now().wall_ms - own.heartbeat.last_heartbeat_ms < own.timeout_ms
 
 
 class _Listening:

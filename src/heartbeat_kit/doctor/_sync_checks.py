@@ -25,7 +25,7 @@ _MEANT: Final = (
     "see that both folders are whole; a change that is meant is applied with heartbeat-kit sync online --again"
 )
 _DISCARD: Final = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
-_RECOVER: Final = "recover() (heartbeat-kit sync recover) finishes it, and so does the next sync"
+_RECOVER: Final = "recover() finishes it, and so does the next sync"
 
 
 def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple[list[Finding], dict[str, str]]:
@@ -62,7 +62,7 @@ def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
         return failure("sync_journal", str(error), _DISCARD), None
     except (HeartbeatKitError, OSError) as error:
         found = f"the next sync would fail: {_coded(error)}"
-        return whole, failure("sync_plan", found, "heartbeat-kit sync plan tries it again")
+        return whole, failure("sync_plan", found, "do what it says, then look again")
     if plan.refusals:
         found = "; ".join(f"{refusal.code}: {refusal.message}" for refusal in plan.refusals)
         return whole, warning("sync_plan", f"the next sync would be refused: {found}", _MEANT)
@@ -108,7 +108,7 @@ def _decisions(coordinator: SyncCoordinator) -> Finding:
     return warning(
         "sync_decisions",
         f"{counted(len(waiting), 'question')} waits for a person: {listed([each.path for each in waiting])}",
-        "answer with approve() or reject() (heartbeat-kit sync decisions)",
+        "answer them: heartbeat-kit sync decisions, or approve() and reject()",
     )
 
 

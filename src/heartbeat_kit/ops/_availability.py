@@ -54,7 +54,7 @@ def availability(
         events: At least all events from the beginning of the time up to now, in the order of their commit, such as
             ``service.history(since=since)``. Later ones than `until` tell what came before them.
         since: The beginning of the time, an aware datetime.
-        until: Its end.
+        until: Its end; with a `state`, at the latest when that was.
         state: Everybody now: machines to whom nothing happened have the status they have now.
         note: What a reader must know.
 
@@ -62,6 +62,8 @@ def availability(
         InvalidConfigurationError: A time that is no aware datetime, or an end that is not after the beginning.
     """
     since_ms, until_ms = require_moment("since", since), require_moment("until", until)
+    if until_ms is not None and state is not None:
+        until_ms = min(until_ms, state.retrieved_at_ms)
     if since_ms is None or until_ms is None or until_ms <= since_ms:
         raise InvalidConfigurationError(f"the report would be from {since} until {until}: its end must come later")
     return reckon(events, since_ms, until_ms, state=state, note=note)

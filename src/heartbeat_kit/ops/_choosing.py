@@ -35,7 +35,7 @@ def available(state: FleetState, *, where: Where | None = None) -> tuple[Machine
     >>> service = HeartbeatService(MemoryStorage(), machine_id="scheduler")
     >>> for name, gpu in (("pc-1", True), ("pc-2", False)):
     ...     _ = service.register({"gpu": gpu}, machine_id=name)
-    >>> [machine.machine_id for machine in available(service.state(), where=lambda metadata: metadata["gpu"])]
+    >>> [machine.machine_id for machine in available(service.state(), where=lambda metadata: metadata.get("gpu"))]
     ['pc-1']
     """
     return tuple(

@@ -34,6 +34,7 @@ def import_roosync(
     *,
     dry_run: bool = False,
     same: Mapping[str, str] | None = None,
+    apart: bool = False,
     interval: timedelta | int | None = None,
     clock: Clock | None = None,
 ) -> ImportReport:
@@ -46,8 +47,9 @@ def import_roosync(
         source: RooSync's shared folder, its folder ``heartbeats``, or one of its files.
         storage: Any storage.
         dry_run: Only say what would be stored.
-        same: Other names of machines, each with the name it stands for. By default a short name that is a long one's
-            behind one word and a hyphen: ``po-2024`` and ``myia-po-2024``. Give ``{}`` to keep all apart.
+        same: Other names of machines, each with the name it stands for, beside those that are found: a short name is
+            taken for the one long name that is it behind one word and a hyphen, ``po-2024`` for ``myia-po-2024``.
+        apart: Find none; only those in `same` count.
         interval: The beat the machines promise (milliseconds, if a number); by default what RooSync's
             ``heartbeat-service.json`` says, else 30 s.
         clock: What stamps are compared with: one more than five minutes ahead of it, or of its own file, is no sign of
@@ -78,11 +80,8 @@ def import_roosync(
     found = read_source(source)
     now_ms = (SystemClock() if clock is None else clock).now().wall_ms
     names = {each.machine_id for each in found.evidence}
-    other = (
-        long_names(names)
-        if same is None
-        else {normalize_machine_id(a): normalize_machine_id(b) for a, b in same.items()}
-    )
+    given = {normalize_machine_id(other): normalize_machine_id(name) for other, name in (same or {}).items()}
+    other = {**({} if apart else long_names(names)), **given}
     promised = interval if interval is not None else found.interval_ms or _INTERVAL_MS
     latest_ms, unreadable = now_ms + AHEAD_MS, dict(found.unreadable)
     usable = []
@@ -123,10 +122,12 @@ def _require_apart(source: str | os.PathLike[str], storage: Storage) -> None:
     if scheme not in ("folder", "json"):
         return
     theirs = os.path.realpath(source_path(source))
-    if not os.path.isdir(theirs):
+    is_folder = os.path.isdir(theirs)
+    if not is_folder:
         theirs = os.path.dirname(theirs)
     ours = os.path.realpath(place)
-    if {ours, os.path.join(ours, FOLDER)} & {theirs, os.path.join(theirs, FOLDER)}:
+    inside = is_folder and os.path.commonpath([ours, theirs]) == theirs
+    if inside or {ours, os.path.join(ours, FOLDER)} & {theirs, os.path.join(theirs, FOLDER)}:
         raise InvalidConfigurationError(
             f"the storage would write into the source, {theirs!r:.200}, which is only to be read: give the new fleet a "
             "folder of its own"

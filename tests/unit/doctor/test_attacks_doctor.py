@@ -245,6 +245,17 @@ class TestDamage:
 
 
 class TestServices:
+    def test_an_own_record_is_as_old_as_its_stamp_whatever_was_noted(self, share, tmp_path):
+        """An observer believes at most one timeout of a time nobody looked; but this stamp is by this host's clock."""
+        clock = now()
+        (service,) = beating(share, clock, "web-1", state_dir=tmp_path / "state")
+        service.start()
+        clock.advance(100)
+        service.stop()
+        clock.advance(7_200)
+        again = HeartbeatService(share, clock=clock, machine_id="web-1", host="web-1", state_dir=tmp_path / "state")
+        assert "no service of web-1 runs on this host" in diagnose(again)["service"].found
+
     def test_a_stop_that_saved_nothing_is_no_running_service(self, tmp_path):
         storage = JsonFileStorage(tmp_path)
         service = HeartbeatService(storage, machine_id="web-1", state_dir=tmp_path / "state")

@@ -83,8 +83,12 @@ class TestOnePlace:
             import_roosync(source, storage, clock=clock)
         storage.close()
 
-    def test_a_folder_beside_it_is_fine(self, source, clock):
-        storage = SharedFolderStorage(source / "kit", create=True)
+    def test_a_folder_inside_it_is_refused_and_one_beside_it_is_fine(self, source, clock):
+        inside = SharedFolderStorage(source / "new" / "kit", create=True)
+        with pytest.raises(InvalidConfigurationError, match="only to be read"):
+            import_roosync(source, inside, clock=clock)
+        inside.close()
+        storage = SharedFolderStorage(source.parent / "kit", create=True)
         assert import_roosync(source, storage, clock=clock).imported == ("web1",)
         storage.close()
 

@@ -185,11 +185,13 @@ def test_an_imported_machine_comes_back_with_its_first_beat(messy, clock):
 
 
 def test_names_are_kept_apart_or_put_together_as_told(messy, clock):
-    apart = import_roosync(messy, MemoryStorage(), same={}, clock=clock)
+    apart = import_roosync(messy, MemoryStorage(), apart=True, clock=clock)
     assert {"po-2024", "myia-po-2024"} <= set(apart.imported)
     told = import_roosync(messy, MemoryStorage(), same={"MyIA-AI-01": "brain"}, clock=clock)
-    assert {"brain", "po-2024"} <= set(told.imported)
-    assert told.renamed == {"myia-ai-01": "brain"}
+    assert {"brain", "myia-po-2024"} <= set(told.imported)
+    assert told.renamed == {"myia-ai-01": "brain", "po-2024": "myia-po-2024"}
+    only = import_roosync(messy, MemoryStorage(), same={"MyIA-AI-01": "brain"}, apart=True, clock=clock)
+    assert only.renamed == {"myia-ai-01": "brain"}
     with pytest.raises(InvalidMachineIdError):
         import_roosync(messy, MemoryStorage(), same={"a b": "c"}, clock=clock)
 
