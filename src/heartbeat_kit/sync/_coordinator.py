@@ -22,7 +22,6 @@ from heartbeat_kit.sync._deciding import Versions, answer, asked, find, versions
 from heartbeat_kit.sync._decision import Decision, DecisionAction, DecisionState
 from heartbeat_kit.sync._engine import Engine
 from heartbeat_kit.sync._evidence import Witness
-from heartbeat_kit.sync._fence import EpochFence, Fence, NoFence
 from heartbeat_kit.sync._guards import Guards
 from heartbeat_kit.sync._model import SyncMode
 from heartbeat_kit.sync._places import Places
@@ -46,7 +45,7 @@ from heartbeat_kit.sync._setup import (
 )
 from heartbeat_kit.sync._snapshot import DEFAULT_VALIDATORS, Validator
 from heartbeat_kit.sync._tasks import Tasks, failing
-from heartbeat_kit.sync._wiring import acts
+from heartbeat_kit.sync._wiring import acts, fence_of
 
 __all__ = ["SyncCoordinator"]
 
@@ -160,17 +159,22 @@ class SyncCoordinator:
             return self._engine.run(task._replace(dry_run=dry_run))
 
     def sync_on_online(
-        self, machine_id: str, *, create_backup: bool = True, dry_run: bool = False, sync_from_baseline: bool = True
+        self,
+        machine_id: str,
+        *,
+        create_backup: bool = True,
+        dry_run: bool = False,
+        sync_from_baseline: bool = True,
+        again: bool = False,
     ) -> SyncReport:
-        """Bring a machine that returned up to date, and the baseline with it; the machine does this itself.
-
-        Done once for each return; called again it answers with what was done. To sync sooner, `plan` and `apply`.
+        """Bring a machine that returned up to date, and the baseline with it; the machine does this itself, once.
 
         Args:
             machine_id: This machine, which must be online. For any other the outcome is ``not_executor``.
             create_backup: Write a backup for people. What is replaced is kept by the journal either way.
             dry_run: Only say what would be done; nothing at all is written.
             sync_from_baseline: Whether files of the machine may be written; without it they stay pending.
+            again: Sync now; without it what was done for this return already is only told.
 
         Raises:
             MachineNotOnlineError: It is not online, or nobody can tell.
@@ -181,7 +185,7 @@ class SyncCoordinator:
         if name != self._machine_id:
             return not_executor(name, SyncMode.ONLINE, self._now_ms())
         with failing(SyncMode.ONLINE, name):
-            task = self._tasks.online(create_backup=create_backup)
+            task = self._tasks.online(create_backup=create_backup, again=again)
             return self._engine.run(task._replace(dry_run=dry_run, sync_from_baseline=sync_from_baseline))
 
     def plan(
@@ -364,7 +368,7 @@ class SyncCoordinator:
             on_report: Called with each `SyncReport`, and once with each error it goes on from.
         """
         can = acts(self._engine, self._tasks, self._witness, self._machine_id)
-        return AutoSync(self._service if service is None else service, can, on_report)
+        return AutoSync(service or self._service, can, on_report)
 
     def _answer(self, decision_id: str, state: DecisionState, action: DecisionAction | None) -> Decision:
         with self._engine.sessions.open() as session:
@@ -386,15 +390,10 @@ class SyncCoordinator:
             guards=self._guards,
             validators=self._validators,
             lock=lock,
-            make_fence=self._fence,
+            make_fence=lambda: fence_of(self._service, self._places),
             now_ns=lambda: self._now_ms() * 1_000_000,
             prepare=lambda: make_local(self._folders),
         )
-
-    def _fence(self) -> Fence:
-        if not self._service.storage.traits.coherent:
-            return NoFence()
-        return EpochFence(self._places.shared, f"{self._machine_id} {self._places.state.root}", self._service.clock)
 
     def _now_ms(self) -> int:
         return self._service.clock.now().wall_ms

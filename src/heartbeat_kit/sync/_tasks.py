@@ -72,17 +72,20 @@ class Tasks:
 
         return Task(machine_id, SyncMode.OFFLINE, order)
 
-    def online(self, *, create_backup: bool, away: Away | None = None) -> Task:
+    def online(self, *, create_backup: bool, away: Away | None = None, again: bool = False) -> Task:
         """Bring this machine up to date, once for each return.
 
         Args:
             create_backup: Whether to write a backup for people.
+            again: However often it was done for this return.
             away: The time it was away, where that is known; else the last return there is a sign of.
 
         Raises:
             MachineNotOnlineError: It is not online.
         """
         self._witness.online(self._machine_id)
+        if again:
+            return self.whenever(self._machine_id, SyncMode.ONLINE, create_backup=create_backup)
 
         def order(survey: Survey) -> Order:
             transition_id, offline_ms = self._return(survey)

@@ -152,3 +152,18 @@ class TestTrouble:
         assert (
             side.fails("sync_on_offline", machineId="pc-2") == "MACHINE_NOT_OFFLINE: La machine pc-2 n'est pas offline"
         )
+
+
+def test_a_sync_again_is_one_of_now(side):
+    """Once done for a return, an edit after it takes `again`; the numbers of before are marked as such."""
+    (side.folder / "app.conf").write_text("port = 1\n")
+    side.sync.adopt_baseline()
+    side.call("register_heartbeat", machineId="pc-1")
+    assert side.call("sync_on_online", machineId="pc-1")["outcome"] == "applied"
+    (side.folder / "app.conf").write_text("port = 2\n")
+    assert side.call("sync_on_online", machineId="pc-1")["alreadyDone"] is True
+    would = side.call("sync_on_online", machineId="pc-1", again=True, dryRun=True)
+    assert (would["outcome"], would["planned"]["filesSynced"]) == ("dry_run", 1)
+    done = side.call("sync_on_online", machineId="pc-1", again=True)
+    assert (done["outcome"], done["changes"]) == ("applied", would["planned"])
+    assert side.call("sync_on_online", machineId="pc-1", again=True)["changes"]["filesSynced"] == 0

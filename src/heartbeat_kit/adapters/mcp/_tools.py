@@ -41,7 +41,10 @@ Force = Annotated[bool, Field(description="Look now, even if the last look is fr
 _Length = Annotated[int, Field(strict=True, gt=0, le=86_400_000)]
 Interval = Annotated[_Length | None, Field(description="Time between heartbeats, ms; unchanged if left out")]
 Timeout = Annotated[_Length | None, Field(description="A silence of this is a warning, of twice this offline, ms")]
-AutoSync = Annotated[bool | None, Field(description="Sync by itself when machines go and return")]
+AutoSync = Annotated[
+    bool | None,
+    Field(description="Sync by itself when machines go and return; as before if left out, at first yes"),
+]
 Save = Annotated[bool, Field(description="Store what was observed")]
 Backup = Annotated[bool, Field(description="Write a backup that can be rolled back to")]
 DryRun = Annotated[bool, Field(description="Only say what would be done; nothing is written")]
@@ -109,12 +112,13 @@ class Tools:
         createBackup: Backup = True,
         dryRun: DryRun = False,
         syncFromBaseline: Annotated[bool, Field(description="Whether files of the machine may be written")] = True,
+        again: Annotated[bool, Field(description="Sync now, though it was done for this return")] = False,
     ) -> Synced:
         """Bring this machine up to date after its return, and the baseline with it. Done once for each return."""
         return self._wire(
             Synced,
             self._host.coordinator.sync_on_online(
-                machineId, create_backup=createBackup, dry_run=dryRun, sync_from_baseline=syncFromBaseline
+                machineId, create_backup=createBackup, dry_run=dryRun, sync_from_baseline=syncFromBaseline, again=again
             ),
         )
 
