@@ -43,6 +43,7 @@ TOOLS = {
     "roosync_sync_on_offline": {"success", "machineId", "syncedAt", "backupCreated", "changes", "message"},
     "roosync_sync_on_online": {"success", "machineId", "syncedAt", "backupCreated", "changes", "message"},
     "roosync_get_decisions": {"success", "count", "waiting", "decisions"},
+    "roosync_get_events": {"success", "count", "events"},
     "roosync_heartbeat_service": {"success", "message", "result"},
     "roosync_heartbeat_status": {
         "success",
@@ -152,6 +153,7 @@ def test_the_hints_are_true(side, make):
         "roosync_get_warning_machines",
         "roosync_get_heartbeat_state",
         "roosync_get_decisions",
+        "roosync_get_events",
     }
     held = dict(side.service.storage.load().heartbeats)
     for name in reading:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("mcp")
 
 from mcp import Client
-from test_mcp import Side, tools_of
+from test_mcp import GONE_S, Side, tools_of
 
 from heartbeat_kit import HeartbeatService
 from heartbeat_kit.adapters.mcp import Host, make_server
@@ -142,7 +142,7 @@ class TestTrouble:
             names, failed = asyncio.run(ask())
         finally:
             gate.set()
-        assert len(names) == 12
+        assert len(names) == 13
         assert not failed
 
     def test_in_french_an_error_is_the_references(self, tmp_path, storage, clock):
@@ -167,3 +167,21 @@ def test_a_sync_again_is_one_of_now(side):
     done = side.call("sync_on_online", machineId="pc-1", again=True)
     assert (done["outcome"], done["changes"]) == ("applied", would["planned"])
     assert side.call("sync_on_online", machineId="pc-1", again=True)["changes"]["filesSynced"] == 0
+
+
+def test_an_agent_learns_what_the_background_announced(side, clock):
+    """A check says what is new to it; the events say what happened, whoever found out."""
+    side.call("register_heartbeat", machineId="pc-2")
+    side.call("start_heartbeat_service", machineId="pc-1", enableAutoSync=False)
+    clock.advance(60)
+    before = side.call("get_events")
+    clock.advance(GONE_S)
+    assert side.call("check_heartbeats", forceCheck=True)["newlyOfflineMachines"] == []
+    found = side.call("get_events", machineId="PC-2", most=2)
+    assert [event["after"] for event in found["events"]] == ["warning", "offline"]
+    assert side.call("get_events")["count"] > before["count"]
+    late = side.call("get_events", since=found["events"][1]["detectedAt"])
+    assert [event["id"] for event in late["events"]] == [found["events"][1]["id"]]
+    assert side.fails("get_events", since="yesterday").startswith("INVALID_CONFIGURATION: since is 'yesterday': ")
+    assert side.fails("get_events", most=0).startswith("INVALID_CONFIGURATION: most: ")
+    side.host.close()

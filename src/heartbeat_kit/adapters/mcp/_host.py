@@ -15,7 +15,7 @@ from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._results import ServiceStatus
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._times import span_ms
-from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError
+from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, ServiceAlreadyRunningError
 from heartbeat_kit.sync import SyncCoordinator
 from heartbeat_kit.sync._auto import AutoSync
 
@@ -94,8 +94,13 @@ class Host:
         }
         changes = {name: value for name, value in given.items() if value is not None}
         with self._lifecycle:
+            if self.service.is_running:
+                raise ServiceAlreadyRunningError(
+                    f"the service of {self.service.machine_id} runs in this server already: stop it first",
+                    machine_id=self.service.machine_id,
+                )
             before = self.service.config
-            if changes and not self.service.is_running:  # of one that runs the start is refused, and nothing is changed
+            if changes:
                 self.service.reconfigure(**changes)
             try:
                 status = self.service.start()

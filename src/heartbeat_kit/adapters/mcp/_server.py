@@ -61,6 +61,7 @@ _TOOLS: Final = {
     "sync_on_offline": _Hints(destroys=True, repeats=True),
     "sync_on_online": _Hints(destroys=True, repeats=True),
     "get_decisions": _Hints(reads=True, repeats=True),
+    "get_events": _Hints(reads=True, repeats=True),
     "heartbeat_service": _Hints(),
     "heartbeat_status": _Hints(),
 }

@@ -16,6 +16,8 @@ __all__ = [
     "Checked",
     "Decided",
     "DecisionData",
+    "EventData",
+    "Events",
     "HeartbeatState",
     "Machines",
     "Registered",
@@ -208,6 +210,33 @@ class Decided(TypedDict):
     count: int
     waiting: int
     decisions: list[DecisionData]
+
+
+class EventData(TypedDict):
+    """A machine's status changed; the duration in milliseconds."""
+
+    id: str
+    machineId: str
+    before: str
+    after: str
+    reason: str
+    observer: str
+    occurredAt: str
+    detectedAt: str
+    basis: str
+    episode: NotRequired[str]
+    lastHeartbeat: NotRequired[str]
+    offlineDuration: NotRequired[int]
+    flapping: NotRequired[bool]
+    suppressed: NotRequired[bool]
+
+
+class Events(TypedDict):
+    """What was announced."""
+
+    success: bool
+    count: int
+    events: list[EventData]
 
 
 class ServiceResult(TypedDict, total=False):

@@ -12,11 +12,14 @@ from pydantic import Field
 
 from heartbeat_kit import to_wire
 from heartbeat_kit._status import MachineStatus
+from heartbeat_kit._times import from_iso, to_datetime
 from heartbeat_kit.adapters.mcp._host import Host
 from heartbeat_kit.adapters.mcp._shapes import (
     Checked,
     Decided,
     DecisionData,
+    EventData,
+    Events,
     HeartbeatState,
     Machines,
     Registered,
@@ -27,7 +30,7 @@ from heartbeat_kit.adapters.mcp._shapes import (
     Stopped,
     Synced,
 )
-from heartbeat_kit.errors import InvalidMachineIdError
+from heartbeat_kit.errors import InvalidConfigurationError, InvalidMachineIdError
 from heartbeat_kit.sync import DecisionState
 
 __all__ = ["Tools"]
@@ -135,6 +138,17 @@ class Tools:
             "decisions": [self._wire(DecisionData, each) for each in found],
         }
 
+    def get_events(
+        self,
+        machineId: Annotated[str | None, Field(description="Of one machine; by default of all")] = None,
+        since: Annotated[str | None, Field(description="The earliest time of detection, ISO-8601 with a zone")] = None,
+        most: Annotated[int, Field(description="How many at most, the newest", strict=True, gt=0, le=1_000)] = 100,
+    ) -> Events:
+        """What was announced: every change of status, by whomever it was found out, oldest first."""
+        from_ms = None if since is None else _moment(since)
+        found = self._host.service.history(machineId, None if from_ms is None else to_datetime(from_ms))[-most:]
+        return {"success": True, "count": len(found), "events": [self._wire(EventData, event) for event in found]}
+
     def heartbeat_service(  # noqa: PLR0917 - as on the wire
         self,
         action: Annotated[Literal["register", "start", "stop"], Field(description="What to do")],
@@ -189,3 +203,10 @@ class Tools:
     def _wire(self, _shape: Callable[..., _Shape], result: Any, **wanted: Any) -> _Shape:
         """The answer; that it has this shape is for the tests to show, and the SDK validates each."""
         return cast(_Shape, to_wire(result, locale=self._host.locale, **wanted))
+
+
+def _moment(text: str) -> int:
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise InvalidConfigurationError(f"since is {text!r:.80}: {error}") from error
