@@ -53,7 +53,7 @@ def explain(state: MachineState) -> str:
     elif beat is not None:
         parts.append(
             f"Its last heartbeat is #{beat.incarnation}.{beat.seq}, stamped {to_iso(beat.last_heartbeat_ms)}; "
-            f"a silence of {_span(state.age_ms)}, {basis}."
+            f"{_silence(state)}, {basis}."
         )
         parts.append(
             f"It promises a beat every {_span(beat.interval_ms)} and may be silent for {_span(state.timeout_ms)} "
@@ -84,14 +84,17 @@ def explain(state: MachineState) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in " ".join(parts))
 
 
+def _silence(state: MachineState) -> str:
+    ahead = f"a stamp {_span(-state.age_ms)} ahead of the clock here"
+    return f"a silence of {_span(state.age_ms)}" if state.age_ms >= 0 else ahead
+
+
 def _allowance(state: MachineState) -> str:
     return f", and {_span(state.allowance_ms)} more each time because the medium delays" if state.allowance_ms else ""
 
 
 def _span(ms: int) -> str:
-    sign, seconds = ("-" if ms < 0 else ""), abs(ms) / 1000
+    seconds = ms / 1000
     if seconds < 120:
-        return f"{sign}{seconds:g} s"
-    if seconds < 7_200:
-        return f"{sign}{seconds / 60:.1f} min"
-    return f"{sign}{seconds / 3600:.1f} h"
+        return f"{seconds:g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7_200 else f"{seconds / 3600:.1f} h"

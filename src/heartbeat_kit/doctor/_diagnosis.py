@@ -24,6 +24,7 @@ class FindingOutcome(StrEnum):
     """What a check came to."""
 
     OK = "ok"
+    """All is well."""
     WARNING = "warning"
     """What is said may be believed, but something should be put right."""
     FAILED = "failed"
