@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -19,7 +19,7 @@ import attrs
 
 from heartbeat_kit._background import Background
 from heartbeat_kit._beater import Beater
-from heartbeat_kit._calendar import plan
+from heartbeat_kit._calendar import Planning
 from heartbeat_kit._checker import Checker
 from heartbeat_kit._clock import Clock, SystemClock
 from heartbeat_kit._config import HeartbeatConfig
@@ -28,7 +28,6 @@ from heartbeat_kit._events import Basis
 from heartbeat_kit._identity import default_host, default_machine_id, normalize_machine_id
 from heartbeat_kit._instance import InstanceLock, local_ledger, state_directory
 from heartbeat_kit._listening import Listening
-from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._observer import Timing
 from heartbeat_kit._registrar import Registrar
@@ -37,7 +36,6 @@ from heartbeat_kit._requirements import (
     require_config,
     require_host,
     require_length,
-    require_moment,
     require_patience,
     require_settings,
     require_span,
@@ -57,7 +55,7 @@ __all__ = ["HeartbeatService"]
 _log = logging.getLogger("heartbeat_kit")
 
 
-class HeartbeatService(Listening):
+class HeartbeatService(Listening, Planning):
     """Beats as one machine, watches all of them, and announces every change once.
 
     Construction does no I/O on the storage. Every method may be called from any thread. Nothing is printed; the
@@ -330,27 +328,6 @@ class HeartbeatService(Listening):
             and state.retrieved_at_ms - machine.offline_since_ms >= limit_ms
         ]
         return tuple(name for name in old if self.remove(name))
-
-    def maintenance(self, machine_id: str, start: datetime, end: datetime, reason: str = "") -> MaintenanceWindow:
-        """Plan a time in which a machine may be away: its events are marked as suppressed until the window ends.
-
-        Its status stays true. What differs at the end from what was announced before is announced once, plainly. Every
-        process that announces from the same ledger keeps to it. A window with the same start is replaced, so it can be
-        made shorter or longer.
-
-        Args:
-            machine_id: Which machine.
-            start: Its beginning, an aware datetime.
-            end: Its end.
-            reason: Why, for people.
-
-        Raises:
-            InvalidConfigurationError: A time that is no aware datetime, an end before the start, or a storage of
-                your own whose ledger keeps no calendar (`MaintenanceCalendar`).
-            StorageUnavailableError: The window is not kept.
-        """
-        times = require_moment("start", start), require_moment("end", end)
-        return plan(self._ledger, normalize_machine_id(machine_id), times, reason, now_ms=self._clock.now().wall_ms)
 
     def tap(self, callback: Callable[[Sighting], object]) -> ExitStack:
         """Call `callback` with what every look saw, before anything is announced; close the answer to end it.

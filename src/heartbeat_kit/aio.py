@@ -217,6 +217,14 @@ class AsyncHeartbeatService:
         """Announce a time in which a machine may be away."""
         return await self._in_thread(self._service.maintenance, machine_id, start, end, reason)
 
+    async def maintenance_windows(self, machine_id: str | None = None) -> tuple[MaintenanceWindow, ...]:
+        """The windows there are."""
+        return await self._in_thread(self._service.maintenance_windows, machine_id)
+
+    async def end_maintenance(self, machine_id: str) -> tuple[MaintenanceWindow, ...]:
+        """End the windows of a machine that hold now."""
+        return await self._in_thread(self._service.end_maintenance, machine_id)
+
     async def history(self, machine_id: str | None = None, since: datetime | None = None) -> tuple[Transition, ...]:
         """The changes of status that were announced, oldest first."""
         return await self._in_thread(self._service.history, machine_id, since)

@@ -241,3 +241,49 @@ class TestEffect:
         scene.live(900, "web-2")
         kept = [(str(event.after), event.suppressed) for event in scene.service.history("web-1")]
         assert kept == [("online", False), ("warning", True), ("offline", True), ("offline", False)]
+
+
+class TestSeenAndEnded:
+    @pytest.fixture
+    def planned(self, storage, clock):
+        service = HeartbeatService(storage, clock=clock, machine_id="watcher")
+        now = clock.now_utc
+        hour = timedelta(hours=1)
+        service.maintenance("db-1", now - hour, now + hour, "disk")
+        service.maintenance("db-1", now + 5 * hour, now + 6 * hour)
+        service.maintenance("web-1", now, now + hour)
+        return service
+
+    def test_they_are_listed_by_start(self, planned):
+        assert [(each.machine_id, each.reason) for each in planned.maintenance_windows()] == [
+            ("db-1", "disk"),
+            ("web-1", ""),
+            ("db-1", ""),
+        ]
+        assert len(planned.maintenance_windows("DB-1")) == 2
+        assert planned.maintenance_windows("nobody") == ()
+
+    def test_what_holds_now_is_ended_now_and_the_rest_stays(self, planned, clock):
+        (ended,) = planned.end_maintenance("db-1")
+        assert (ended.end, ended.reason) == (clock.now_utc, "disk")
+        assert planned.end_maintenance("db-1") == ()
+        assert len(planned.maintenance_windows("db-1")) == 2
+        planned.register(machine_id="db-1")
+        assert not planned.state()["db-1"].in_maintenance
+
+    def test_one_that_began_just_now(self, planned, clock):
+        (ended,) = planned.end_maintenance("web-1")
+        assert ended.end_ms - ended.start_ms == 1
+
+    def test_a_ledger_without_a_calendar_has_none(self):
+        class Plain:
+            def read_ledger(self): ...
+            def commit(self, moves): ...
+            def undelivered(self, owner): ...
+            def delivered(self, ids): ...
+
+        service = HeartbeatService(MemoryStorage(), machine_id="watcher")
+        service._ledger = Plain()
+        assert service.maintenance_windows() == ()
+        with pytest.raises(InvalidConfigurationError, match="no calendar"):
+            service.maintenance("db-1", datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1))

@@ -171,7 +171,7 @@ def peer_clocks(e: Evidence) -> Finding | None:
     return warning(
         "peer_clocks",
         listed(words),
-        "synchronise their clocks (NTP); no status of one that is seen to beat is judged by them, but the times shown are",
+        "synchronise their clocks (NTP); who is seen to beat is not judged by them, but the times shown are",
     )
 
 
