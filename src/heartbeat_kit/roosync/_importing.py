@@ -15,7 +15,7 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import to_iso
 from heartbeat_kit.errors import InvalidConfigurationError, InvalidMetadataError
-from heartbeat_kit.roosync._merging import AHEAD_MS, Merged, long_names, merge
+from heartbeat_kit.roosync._merging import AHEAD_MS, Merged, ambiguous_names, long_names, merge
 from heartbeat_kit.roosync._reading import FOLDER, read_source, source_path
 from heartbeat_kit.roosync._report import ImportReport
 from heartbeat_kit.storage import Storage
@@ -112,6 +112,9 @@ def import_roosync(
             for each in machines
             if each.is_ahead
         },
+        ambiguous={}
+        if apart
+        else {short: found for short, found in ambiguous_names(names).items() if short not in given},
         dry_run=dry_run,
     )
 

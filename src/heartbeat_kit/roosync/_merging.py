@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from heartbeat_kit.roosync._reading import Evidence
 
-__all__ = ["AHEAD_MS", "Merged", "long_names", "merge"]
+__all__ = ["AHEAD_MS", "Merged", "ambiguous_names", "long_names", "merge"]
 
 AHEAD_MS: Final = 300_000
 """A clock may be so much ahead of the one that dates files, and of the one of the import."""
@@ -44,18 +44,32 @@ def long_names(names: Iterable[str]) -> dict[str, str]:
     >>> long_names(["po-2024", "myia-po-2024", "web1", "myia-web1", "01"])
     {'po-2024': 'myia-po-2024', 'web1': 'myia-web1'}
     """
+    longer = {short: found[0] for short, found in _candidates(names).items() if len(found) == 1}
+    for short, name in longer.items():
+        while name in longer:
+            name = longer[name]  # noqa: PLW2901 - each is longer than the one before, so there is an end
+        longer[short] = name
+    return longer
+
+
+def ambiguous_names(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The short names that could be one of several long ones, with those.
+
+    >>> ambiguous_names(["po-2024", "myia-po-2024", "lab-po-2024"])
+    {'po-2024': ('lab-po-2024', 'myia-po-2024')}
+    """
+    return {short: tuple(found) for short, found in _candidates(names).items() if len(found) > 1}
+
+
+def _candidates(names: Iterable[str]) -> dict[str, list[str]]:
+    """The long names each short one may stand for."""
     known = sorted(set(names))
     behind: dict[str, list[str]] = {}
     for name in known:
         word, hyphen, short = name.partition("-")
         if word and hyphen and short:
             behind.setdefault(short, []).append(name)
-    longer = {short: behind[short][0] for short in known if len(behind.get(short, ())) == 1}
-    for short, name in longer.items():
-        while name in longer:
-            name = longer[name]  # noqa: PLW2901 - each is longer than the one before, so there is an end
-        longer[short] = name
-    return longer
+    return {short: behind[short] for short in known if short in behind}
 
 
 def merge(evidence: Iterable[Evidence], same: Mapping[str, str], latest_ms: int) -> list[Merged]:

@@ -27,6 +27,8 @@ class ImportReport:
         merged: Machines with more than one record, with the files of all, the believed one first.
         renamed: Names under which a machine had records too, with the name it has now.
         unreadable: What could not be understood, by file, with the reason.
+        ambiguous: Short names that may stand for one of several long ones, with those; each is kept as a machine of its
+            own, unless you say which it is.
         ahead: Machines whose stamp lies in the future, with what was taken instead.
         dry_run: Nothing was stored.
     """
@@ -37,6 +39,7 @@ class ImportReport:
     renamed: Mapping[str, str] = field(converter=frozen_mapping)
     unreadable: Mapping[str, str] = field(converter=frozen_mapping)
     ahead: Mapping[str, str] = field(converter=frozen_mapping)
+    ambiguous: Mapping[str, tuple[str, ...]] = field(factory=dict, converter=frozen_mapping)
     dry_run: bool
 
     @property
@@ -62,6 +65,7 @@ class ImportReport:
             "renamed": dict(self.renamed),
             "unreadable": dict(self.unreadable),
             "ahead": dict(self.ahead),
+            "ambiguous": {name: list(others) for name, others in self.ambiguous.items()},
             "message": self.message,
         }
 
@@ -91,5 +95,6 @@ class ImportReport:
             f"newest of {', '.join(files)}" if files else "",
             f"also called {others}" if others else "",
             self.ahead.get(name, ""),
+            f"may be {' or '.join(self.ambiguous[name])}" if name in self.ambiguous else "",
         ]
         return "; ".join(note for note in notes if note)

@@ -199,7 +199,12 @@ def test_names_are_kept_apart_or_put_together_as_told(messy, clock):
 def test_a_short_name_of_two_long_ones_is_its_own(tmp_path, clock):
     for name in ("lab-01", "office-01", "01"):
         put(tmp_path / "heartbeats" / f"{name}.json", record(name, 1))
-    assert import_roosync(tmp_path, MemoryStorage(), clock=clock).renamed == {}
+    report = import_roosync(tmp_path, MemoryStorage(), clock=clock)
+    assert (report.renamed, report.ambiguous) == ({}, {"01": ("lab-01", "office-01")})
+    assert ("01", "imported", "may be lab-01 or office-01") in report.rows()[1]
+    said = import_roosync(tmp_path, MemoryStorage(), same={"01": "lab-01"}, clock=clock)
+    assert (said.renamed, said.ambiguous) == ({"01": "lab-01"}, {})
+    assert import_roosync(tmp_path, MemoryStorage(), apart=True, clock=clock).ambiguous == {}
 
 
 def test_a_chain_of_names_ends_in_the_longest(tmp_path, clock):
