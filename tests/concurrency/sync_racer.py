@@ -23,7 +23,7 @@ from sync_shares import POLICY, umask
 from heartbeat_kit import Heartbeat, HeartbeatService, SharedFolderStorage, SyncCoordinator
 from heartbeat_kit._clock import SystemClock
 from heartbeat_kit.errors import HeartbeatKitError
-from heartbeat_kit.sync import _coordinator
+from heartbeat_kit.sync import _wiring
 from heartbeat_kit.sync._fence import EpochFence
 from heartbeat_kit.sync._real_tree import AUDIT_PREFIX
 from heartbeat_kit.testing import FakeClock
@@ -110,7 +110,7 @@ def main() -> None:
     """Answer until the input ends."""
     umask()
     home, name, state, patience_ms = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
-    _coordinator.EpochFence = functools.partial(EpochFence, patience_ms=patience_ms)
+    _wiring.EpochFence = functools.partial(EpochFence, patience_ms=patience_ms)
     stop = Stop()
     sys.addaudithook(stop)
     me = service(home / "share", name, state)
