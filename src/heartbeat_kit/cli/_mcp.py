@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from heartbeat_kit.cli._opening import both_sides, opened
+from heartbeat_kit.cli._signals import answer_stops, restore
 from heartbeat_kit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _SERVED = 0
-_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _PATIENCE_S: Final = 10.0
 """The end waits so long for a heartbeat or a sync under way."""
 
@@ -57,16 +56,11 @@ def _ended_by_signals(host: Host) -> Iterator[None]:
         # On another thread, because this one may hold any lock just now.
         threading.Thread(target=_end, args=(host, number), daemon=True).start()
 
-    before = {}
-    for name in _SIGNALS:
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, end)
+    before = answer_stops(end)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore(before)
 
 
 def _end(host: Host, number: int) -> None:

@@ -9,12 +9,26 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final, Self
 
-__all__ = ["StopSignals"]
+__all__ = ["StopSignals", "answer_stops", "restore"]
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+def answer_stops(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Let a handler answer every request to stop that is not ignored; returns what answered before, for `restore`."""
+    numbers = (getattr(signal, name, None) for name in _NAMES)
+    heeded = [number for number in numbers if number is not None and signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heeded}
+
+
+def restore(before: Mapping[int, Any]) -> None:
+    """Give the signals back to what answered before."""
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class StopSignals:
@@ -32,16 +46,11 @@ class StopSignals:
         self._here, self._there = socket.socketpair()
         self._there.setblocking(False)
         self._woke_before = signal.set_wakeup_fd(self._there.fileno(), warn_on_full_buffer=False)
-        self._before: dict[int, Any] = {}
-        for name in _NAMES:
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+        self._before = answer_stops(self._note)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        restore(self._before)
         signal.set_wakeup_fd(self._woke_before)
         self._here.close()
         self._there.close()

@@ -14,7 +14,6 @@ from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._words import counted, said
 from heartbeat_kit.doctor._diagnosis import Finding, FindingOutcome
 from heartbeat_kit.doctor._evidence import Evidence, Got
-from heartbeat_kit.storage import Probe
 
 __all__ = ["CLOCK_TOLERANCE_MS", "MEDIUM_CHECKS", "Check", "blindness", "failure", "fine", "listed", "warning"]
 
@@ -134,7 +133,7 @@ def storage_clock(e: Evidence) -> Finding | None:
     stamped, window = None, e.write
     if e.traits.server_clock and e.read.value is not None:
         stamped, window = e.snapshot.server_time_ms, e.read
-    elif isinstance(e.write.value, Probe):
+    elif e.write.value is not None:
         stamped = e.write.value.stamped_ms
     if stamped is None:
         return None

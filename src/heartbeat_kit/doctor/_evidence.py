@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
@@ -25,6 +25,7 @@ from heartbeat_kit.errors import HeartbeatKitError
 from heartbeat_kit.storage import (
     EventLog,
     HealthProbe,
+    ObservationLog,
     Probe,
     ServiceConfigStore,
     SharedLedger,
@@ -73,7 +74,6 @@ class Evidence:
         host: The host it signs with.
         interval_ms: The beat configured here.
         timeout_ms: T as configured here.
-        look_ms: The time between two looks.
         traits: Of the storage.
         read: The `Snapshot` of the storage.
         write: Its `Probe`, or ``None`` if it offers none.
@@ -94,7 +94,6 @@ class Evidence:
     host: str
     interval_ms: int
     timeout_ms: int
-    look_ms: int
     traits: StorageTraits
     read: Got
     write: Got
@@ -168,39 +167,41 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
     name, traits = service.machine_id, storage.traits
     write = attempt(lambda: _probe_of(storage, name))
     read = attempt(storage.load)
-    state = attempt(service.state)
-    heard: frozenset[str] = frozenset()
-    gap_ms = 0
+    listening = _Listening(service)
     if listen_ms and not read.trouble and traits.cross_host and not traits.server_clock:
-        listening = _Listening(service)
         state = attempt(lambda: listening.until_all_beat(listen_ms))
-        heard, gap_ms = listening.heard, listening.gap_ms
-    lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
+    else:
+        state = attempt(service.state)
+    instance = InstanceLock(service.state_dir, storage, name)
+    lock = attempt(lambda: instance.is_taken)
     if lock.value and not service.is_running and not state.trouble and not _beats(state.value, name, clock):
         # Somebody may just be starting or stopping it, or looking at the lock as we do.
         clock.wait(threading.Event(), _AGAIN_MS)
-        lock = attempt(lambda: InstanceLock(service.state_dir, storage, name).is_taken)
+        lock = attempt(lambda: instance.is_taken)
         state = attempt(service.state)
+    own_ledger = None if isinstance(storage, SharedLedger) else local_ledger(service.state_dir)
+    with closing(own_ledger) if own_ledger is not None else nullcontext():
+        ledger = attempt(lambda: None if own_ledger is None else own_ledger.probe())
+        noted = attempt(lambda: _newest_noted(storage if own_ledger is None else own_ledger))
     return Evidence(
         now=clock.now(),
         machine_id=name,
         host=service.host,
         interval_ms=span_ms(config.heartbeat_interval),
         timeout_ms=span_ms(config.offline_timeout),
-        look_ms=span_ms(config.check_interval or config.heartbeat_interval),
         traits=traits,
         read=read,
         write=write,
         state=state,
-        ledger=attempt(lambda: _ledger_probe(service)),
+        ledger=ledger,
         state_dir=attempt(lambda: _state_dir_probe(service)),
-        noted=attempt(lambda: _newest_noted(service)),
+        noted=noted,
         lock=lock,
         is_running=service.is_running,
         pending=service.status.pending,
         saved=attempt(lambda: _saved(storage)),
-        heard=heard,
-        gap_ms=gap_ms,
+        heard=listening.heard,
+        gap_ms=listening.gap_ms,
     )
 
 
@@ -274,27 +275,14 @@ class _Listening:
         return state
 
 
-def _ledger_probe(service: HeartbeatService) -> Probe | None:
-    """Of the ledger on local disk; one that the storage keeps was probed with it."""
-    if isinstance(service.storage, SharedLedger):
-        return None
-    with closing(local_ledger(service.state_dir)) as ledger:
-        return ledger.probe()
-
-
-def _newest_noted(service: HeartbeatService) -> int | None:
-    storage = service.storage
-    if isinstance(storage, SharedLedger):
-        return _newest(storage, {})
-    with closing(local_ledger(service.state_dir)) as ledger:
-        return _newest(ledger, ledger.observations())
-
-
-def _newest(ledger: SharedLedger, observations: Mapping[str, Any]) -> int | None:
+def _newest_noted(ledger: object) -> int | None:
+    """The newest time a ledger holds, epoch milliseconds; that its history can be read is seen on the way."""
     if isinstance(ledger, EventLog):
-        ledger.history("nobody")  # only to see that it can be read
-    announced = [entry.announced_ms for entry in ledger.read_ledger().values() if entry.announced_ms is not None]
-    return max([*announced, *(seen.seen_ms for seen in observations.values())], default=None)
+        ledger.history("nobody")
+    entries = ledger.read_ledger().values() if isinstance(ledger, SharedLedger) else ()
+    seen = ledger.observations().values() if isinstance(ledger, ObservationLog) else ()
+    announced = (entry.announced_ms for entry in entries if entry.announced_ms is not None)
+    return max([*announced, *(each.seen_ms for each in seen)], default=None)
 
 
 def _state_dir_probe(service: HeartbeatService) -> Probe | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from heartbeat_kit._models import ObserverHealth
+from heartbeat_kit._models import ObserverHealth, ObserverState
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._times import epoch_ms, to_datetime
 from heartbeat_kit.errors import InvalidConfigurationError
@@ -72,10 +72,9 @@ def _bounds(day: dt.date, tz: str, now_ms: int) -> tuple[int, int]:
     return since_ms, min(epoch_ms(following), now_ms)
 
 
-def _note(service: HeartbeatService, observer: object) -> str:
-    health = getattr(observer, "health", None)
-    if health is not ObserverHealth.OK:
-        return f"the observer is {health} now, so the last of it may be missing"
+def _note(service: HeartbeatService, observer: ObserverState) -> str:
+    if observer.health is not ObserverHealth.OK:
+        return f"the observer is {observer.health} now, so the last of it may be missing"
     if isinstance(service.storage, SharedLedger) and not isinstance(service.storage, EventLog):
         return "this storage keeps no history, so every machine was what it is now"
     return ""

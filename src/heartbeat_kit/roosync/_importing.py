@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from heartbeat_kit._clock import Clock, SystemClock
@@ -129,7 +130,7 @@ def _require_apart(source: str | os.PathLike[str], storage: Storage) -> None:
     if not is_folder:
         theirs = os.path.dirname(theirs)
     ours = os.path.realpath(place)
-    inside = is_folder and os.path.commonpath([ours, theirs]) == theirs
+    inside = is_folder and Path(theirs) in Path(ours).parents
     if inside or {ours, os.path.join(ours, FOLDER)} & {theirs, os.path.join(theirs, FOLDER)}:
         raise InvalidConfigurationError(
             f"the storage would write into the source, {theirs!r:.200}, which is only to be read: give the new fleet a "

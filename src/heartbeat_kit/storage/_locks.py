@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from filelock import FileLock, Timeout
 
@@ -55,10 +56,12 @@ class ProcessLock:
         self._timeout_s = timeout_s
         self._renew()
 
-    @property
-    def is_there(self) -> bool:
-        """Whether anybody ever took it; taking it makes its file."""
-        return os.path.lexists(self._path)
+    def held_if_there(self) -> AbstractContextManager[None]:
+        """Hold the lock for the block, unless nobody ever took it.
+
+        Taking it makes its file; one made by somebody who only asks, root perhaps, could shut out those who write.
+        """
+        return self.held() if os.path.lexists(self._path) else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -135,9 +135,7 @@ class JsonFileStorage(KeepsLedger):
     def probe(self, machine_id: str = "") -> Probe:  # noqa: ARG002 - all are in one file
         """Write a temporary file beside the heartbeats, under the writers' lock if there is one; see `HealthProbe`."""
         self._check_open()
-        # A lock file of whoever asks, root perhaps, could shut out those who write.
-        lock = self._lock.held() if self._lock.is_there else contextlib.nullcontext()
-        with lock, unavailable(f"writing in {self._directory}"):
+        with self._lock.held_if_there(), unavailable(f"writing in {self._directory}"):
             look = self._file.look()
             trouble = "" if look.damage is None else f"{self._file.path} is damaged ({look.damage})"
             if trouble and look.lost is None:

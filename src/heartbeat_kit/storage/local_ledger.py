@@ -98,8 +98,7 @@ class LocalLedger(KeepsLedger):
         trouble = f"{self._path} is damaged ({content.damage}): nothing announced is known" if content.damage else ""
         if content.troubles:
             trouble = f"{self._path} is damaged in part ({'; '.join(content.troubles)})"
-        lock = self._lock.held() if self._lock.is_there else contextlib.nullcontext()
-        with lock, unavailable(f"writing in the state directory {self._directory}"):
+        with self._lock.held_if_there(), unavailable(f"writing in the state directory {self._directory}"):
             return probe_directory(nearest_directory(str(self._directory)), trouble)
 
     def close(self) -> None:
