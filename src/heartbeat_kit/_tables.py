@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heartbeat_kit._models import FleetState, MachineState
     from heartbeat_kit._results import CheckReport
 
-__all__ = ["MACHINE_COLUMNS", "html_table", "machine_rows", "report_rows", "rich_table", "to_pandas"]
+__all__ = ["MACHINE_COLUMNS", "html_table", "import_pandas", "machine_rows", "report_rows", "rich_table", "to_pandas"]
 
 Row = tuple[str, ...]
 Rows = tuple[Row, list[Row]]
@@ -105,16 +105,26 @@ def rich_table(columns: Sequence[str], rows: list[tuple[str, ...]], *, caption: 
     return table
 
 
+def import_pandas() -> Any:
+    """The module, as late as that.
+
+    Raises:
+        MissingDependencyError: pandas is not installed.
+    """
+    try:
+        import pandas  # noqa: PLC0415 - optional, and nobody else's name for it
+    except ImportError as error:
+        raise MissingDependencyError("to_pandas() needs pandas: pip install 'heartbeat-kit[pandas]'") from error
+    return pandas
+
+
 def to_pandas(state: FleetState) -> pandas.DataFrame:
     """One row a machine, indexed by machine id.
 
     Raises:
         MissingDependencyError: pandas is not installed.
     """
-    try:
-        import pandas as pd  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingDependencyError("to_pandas() needs pandas: pip install 'heartbeat-kit[pandas]'") from error
+    pd = import_pandas()
 
     def stamp(ms: int | None) -> Any:
         return pd.NaT if ms is None else pd.Timestamp(ms, unit="ms", tz="UTC")

@@ -13,10 +13,10 @@ from attrs import field
 from pendulum import Duration
 
 from heartbeat_kit._config import HeartbeatConfig
-from heartbeat_kit._tables import html_table
+from heartbeat_kit._tables import html_table, import_pandas
 from heartbeat_kit._times import span_ms, to_duration
 from heartbeat_kit._words import said
-from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError
+from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.lab._quality import Quality, Span
 from heartbeat_kit.lab._replay import Outcome, Replay, replay
 from heartbeat_kit.lab._trace import Trace
@@ -174,11 +174,8 @@ class Sweep:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd  # noqa: PLC0415 - optional
-        except ImportError as error:
-            raise MissingDependencyError("to_pandas() needs pandas: pip install 'heartbeat-kit[pandas]'") from error
-        return pd.DataFrame([row.to_row() for row in self.rows]).set_index("setting")
+        frame: pandas.DataFrame = import_pandas().DataFrame([row.to_row() for row in self.rows]).set_index("setting")
+        return frame
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mistakes a week against detection time, a labelled point a configuration: low and left is better.

@@ -6,7 +6,7 @@ Owns these values, the figures that follow from them, and how they show themselv
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field
@@ -18,6 +18,9 @@ from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import optional_datetime, to_datetime, to_duration, to_iso
 from heartbeat_kit._words import counted, said
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["AvailabilityReport", "MachineAvailability", "Outage"]
 
@@ -217,6 +220,27 @@ class AvailabilityReport:
             )
             for machine in self
         ]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a machine, indexed by machine id; times are Timedeltas, ``availability`` is 0 to 1 or NaN.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        from heartbeat_kit._tables import import_pandas  # noqa: PLC0415 - pandas is optional
+
+        pd = import_pandas()
+        spans = ("online", "warning", "offline", "planned", "unknown")
+        columns: dict[str, Any] = {
+            "status": [str(machine.status) for machine in self],
+            "availability": pd.array([machine.availability for machine in self], dtype="float64"),
+            "outages": [len(machine.unplanned) for machine in self],
+            **{name: [getattr(machine, f"{name}_ms") for machine in self] for name in spans},
+        }
+        frame: pandas.DataFrame = pd.DataFrame(columns, index=pd.Index(list(self.machines), name="machine_id"))
+        for name in spans:
+            frame[name] = pd.to_timedelta(frame[name], unit="ms")
+        return frame
 
     def __wire__(self, _locale: str) -> dict[str, Any]:
         """The shape of `to_wire`."""

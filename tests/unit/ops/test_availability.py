@@ -4,13 +4,14 @@ import datetime as dt
 import pickle
 from datetime import UTC, datetime, timedelta
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeat_kit import HeartbeatService, MachineStatus, MemoryStorage, Reason, Transition, to_wire
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.ops import availability, daily_report
+from heartbeat_kit.ops import MachineAvailability, availability, daily_report
 from heartbeat_kit.testing import FakeClock, FaultyStorage, Fleet
 
 HOUR_S = 3_600
@@ -237,6 +238,24 @@ class TestShown:
         assert "95.83 %" in made._repr_html_()
         pytest.importorskip("rich")
         assert made.__rich__().row_count == 2
+
+    def test_as_a_data_frame(self, made):
+        pandas = pytest.importorskip("pandas")
+        frame = made.to_pandas()
+        assert list(frame.index) == ["db", "web-1"]
+        assert frame.index.name == "machine_id"
+        assert frame.loc["web-1", "offline"] == pandas.Timedelta(hours=1)
+        assert frame.loc["web-1", "availability"] == made["web-1"].availability
+        assert frame.loc["web-1", "outages"] == 1
+
+    def test_a_data_frame_of_machines_nobody_knew(self):
+        pandas = pytest.importorskip("pandas")
+        empty = availability((), START, START + DAY)
+        assert list(empty.to_pandas().columns)[:3] == ["status", "availability", "outages"]
+        unknown = MachineAvailability(machine_id="a", status=MachineStatus.UNKNOWN)
+        frame = attrs.evolve(empty, machines={"a": unknown}).to_pandas()
+        assert pandas.isna(frame.loc["a", "availability"])
+        assert (frame["online"] + frame["offline"]).sum() == pandas.Timedelta(0)
 
     def test_times_that_cannot_be(self):
         for since, until in ((START, START), (START, START - DAY), (datetime(2026, 1, 1), START), (None, START)):  # noqa: DTZ001
