@@ -5,12 +5,14 @@ Owns the value and the question whether a moment lies in it. Must not know where
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from attrs import field
 from pendulum import DateTime
 
 from heartbeat_kit._identity import normalize_machine_id
-from heartbeat_kit._times import MAX_MS, MIN_MS, to_datetime
+from heartbeat_kit._times import MAX_MS, MIN_MS, to_datetime, to_iso
 from heartbeat_kit.errors import InvalidConfigurationError
 
 __all__ = ["MaintenanceWindow"]
@@ -64,6 +66,15 @@ class MaintenanceWindow:
     def holds_at(self, wall_ms: int) -> bool:
         """Whether the moment lies in it."""
         return self.start_ms <= wall_ms < self.end_ms
+
+    def __wire__(self, _locale: str) -> dict[str, Any]:
+        """The shape of `to_wire`."""
+        return {
+            "machineId": self.machine_id,
+            "start": to_iso(self.start_ms),
+            "end": to_iso(self.end_ms),
+            "reason": self.reason or None,
+        }
 
     def __repr__(self) -> str:
         why = f": {self.reason}" if self.reason else ""

@@ -9,12 +9,25 @@ import argparse
 import math
 import textwrap
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 from heartbeat_kit.cli._opening import SHARED_VARIABLE, STORAGE_VARIABLE, WORKSPACE_VARIABLE
 
-__all__ = ["ERRORS", "add_sides", "add_storage", "add_timing", "command", "count", "days", "seconds", "size"]
+__all__ = [
+    "ERRORS",
+    "add_sides",
+    "add_storage",
+    "add_timing",
+    "command",
+    "count",
+    "days",
+    "late",
+    "moment",
+    "seconds",
+    "size",
+]
 
 _STORAGES = """\
 storages:
@@ -45,6 +58,16 @@ def command(
     )
     parser.set_defaults(command=function, usage_error=parser.error)
     return parser
+
+
+def late(module: str, function: str = "run") -> Callable[[argparse.Namespace], int]:
+    """A function of a module beside this one, which is loaded when it is called: no other command pays for it."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        code: int = getattr(import_module(f"heartbeat_kit.cli.{module}"), function)(arguments)
+        return code
+
+    return run
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +111,16 @@ def seconds(text: str) -> timedelta:
     except (ValueError, OverflowError):
         pass
     raise argparse.ArgumentTypeError(f"{text!r} is no length of time: expected seconds, for example 30 or 0.5")
+
+
+def moment(text: str) -> datetime:
+    """A point of time in ISO 8601; without an offset it is local time."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no point of time: expected for example 2026-01-15T22:00, or 2026-01-15T22:00+01:00"
+        ) from None
 
 
 def count(text: str) -> int:

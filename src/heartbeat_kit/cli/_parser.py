@@ -10,9 +10,10 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-from heartbeat_kit.cli._arguments import ERRORS, add_sides, add_storage, add_timing, command, count, seconds
+from heartbeat_kit.cli._arguments import ERRORS, add_sides, add_storage, add_timing, command, count, late, seconds
 from heartbeat_kit.cli._beat import beat
 from heartbeat_kit.cli._demo import demo
+from heartbeat_kit.cli._parser_ops import add_maintenance, add_report
 from heartbeat_kit.cli._parser_sync import add_sync
 from heartbeat_kit.cli._status import status
 from heartbeat_kit.cli._watch import watch
@@ -42,6 +43,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_watch(commands)
     add_sync(commands)
+    add_report(commands)
+    add_maintenance(commands)
     _add_doctor(commands)
     _add_import(commands)
     _add_mcp(commands)
@@ -76,7 +79,7 @@ def _add_import(commands: Any) -> None:
     parser = command(
         commands,
         "import-roosync",
-        _import_roosync,
+        late("_import"),
         summary="take over the fleet of a RooSync folder",
         description="Stores the newest evidence of each machine that RooSync left in its shared folder. The source is "
         "only read. Done again it changes nothing.",
@@ -105,7 +108,7 @@ def _add_mcp(commands: Any) -> None:
     parser = command(
         commands,
         "mcp",
-        _mcp,
+        late("_mcp"),
         summary="serve the fleet to agents by the Model Context Protocol",
         description="Serves RooSync's tools on standard input and output, for an agent's client to start. Needs the "
         "extra mcp.",
@@ -127,7 +130,7 @@ def _add_doctor(commands: Any) -> None:
     parser = command(
         commands,
         "doctor",
-        _doctor,
+        late("_doctor"),
         summary="find out what is wrong, and what to do about it",
         description="Looks at everything a verdict rests on: the storage, the clocks, the records, the running "
         "service and, with both folders, the sync. Nothing is changed.",
@@ -145,24 +148,6 @@ def _add_doctor(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     parser.add_argument("--save", metavar="FILE", help="keep it as JSON in a file, too")
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from heartbeat_kit.cli._doctor import run  # noqa: PLC0415 - other commands pay nothing for it
-
-    return run(arguments)
-
-
-def _mcp(arguments: argparse.Namespace) -> int:
-    from heartbeat_kit.cli._mcp import run  # noqa: PLC0415 - other commands pay nothing for it
-
-    return run(arguments)
-
-
-def _import_roosync(arguments: argparse.Namespace) -> int:
-    from heartbeat_kit.cli._import import run  # noqa: PLC0415 - other commands pay nothing for it
-
-    return run(arguments)
 
 
 def _add_beat(commands: Any) -> None:

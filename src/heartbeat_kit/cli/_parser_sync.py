@@ -6,10 +6,10 @@ Owns names, defaults and help texts. Loads no part of the sync itself, so that o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from heartbeat_kit.cli._arguments import add_sides, add_storage, add_timing, command, count, days, size
+from heartbeat_kit.cli._arguments import add_sides, add_storage, add_timing, command, count, days, late, size
 
 __all__ = ["ACTIONS", "MODES", "add_sync"]
 
@@ -189,7 +189,7 @@ def _add_decisions(below: Any) -> None:
 def _subcommand(
     below: Any, name: str, *, summary: str, description: str, codes: Sequence[str]
 ) -> argparse.ArgumentParser:
-    parser = command(below, name, _late(name), summary=summary, description=description, codes=codes)
+    parser = command(below, name, late("_sync", name), summary=summary, description=description, codes=codes)
     add_storage(parser)
     add_sides(parser)
     parser.add_argument(
@@ -237,13 +237,3 @@ def _add_mass_change(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not refuse that many files are gone, or that all changed: it is meant",
     )
-
-
-def _late(name: str) -> Callable[[argparse.Namespace], int]:
-    def run(arguments: argparse.Namespace) -> int:
-        from heartbeat_kit.cli import _sync  # noqa: PLC0415 - only whoever syncs pays for it
-
-        function: Callable[[argparse.Namespace], int] = getattr(_sync, name)
-        return function(arguments)
-
-    return run
