@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from heartbeat_kit._events import Reason, Transition
+from heartbeat_kit._events import Basis, Reason, Transition
 from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._models import FleetState, MachineState
 from heartbeat_kit._requirements import require_moment
@@ -18,7 +18,7 @@ from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.ops._report import AvailabilityReport, MachineAvailability, Outage
 
-__all__ = ["availability", "reckon"]
+__all__ = ["availability", "is_unconfirmed", "reckon"]
 
 
 _Change = tuple[int, MachineStatus, bool, int | None]
@@ -26,12 +26,13 @@ _Change = tuple[int, MachineStatus, bool, int | None]
 
 
 class _Stretch(NamedTuple):
-    """A time in one status, within the report.
+    """A time in one status, of which some lies within the report.
 
     Attributes:
         status: Which.
-        began_ms: When.
-        ended_ms: When.
+        began_ms: When, be it before the report.
+        ended_ms: When, or the end of the report.
+        length_ms: How much of it lies within the report.
         planned: Being offline then was meant.
         last_heartbeat_ms: The last stamp before it.
         goes_on: It had not ended by the end of the report.
@@ -40,6 +41,7 @@ class _Stretch(NamedTuple):
     status: MachineStatus
     began_ms: int
     ended_ms: int
+    length_ms: int
     planned: bool
     last_heartbeat_ms: int | None
     goes_on: bool
@@ -51,8 +53,9 @@ def availability(
     """What a time was like for each machine.
 
     Args:
-        events: At least all events from the beginning of the time up to now, in the order of their commit, such as
-            ``service.history(since=since)``. Later ones than `until` tell what came before them.
+        events: All events there are, in the order of their commit: ``service.history()``. Those before `since` tell
+            what the time began with; where they are left out it is guessed from the first, and whether that was
+            planned may be wrong. Those after `until` tell what came before them.
         since: The beginning of the time, an aware datetime.
         until: Its end; with a `state`, at the latest when that was.
         state: Everybody now: machines to whom nothing happened have the status they have now.
@@ -100,14 +103,13 @@ def _machine(
     """One machine; ``None`` if nothing at all was known of it in the time."""
     changes = _changes(events, now, since_ms)
     stretches = _stretches(changes, since_ms, until_ms)
-    if all(stretch.status is MachineStatus.UNKNOWN for stretch in stretches) and (
-        now is None or now.status is not MachineStatus.UNKNOWN
-    ):
+    came_later = now is None or (now.heartbeat is not None and now.heartbeat.first_seen_ms >= until_ms)
+    if came_later and all(stretch.status is MachineStatus.UNKNOWN for stretch in stretches):
         return None
     lasted = dict.fromkeys(MachineStatus, 0)
     outages, planned_ms = [], 0
     for stretch in stretches:
-        length = stretch.ended_ms - stretch.began_ms
+        length = stretch.length_ms
         if stretch.status is MachineStatus.OFFLINE:
             outages.append(
                 Outage(
@@ -115,6 +117,7 @@ def _machine(
                     ended=None if stretch.goes_on else stretch.ended_ms,
                     offline=length,
                     planned=stretch.planned,
+                    carried_over=stretch.began_ms <= since_ms,
                     last_heartbeat=stretch.last_heartbeat_ms,
                 )
             )
@@ -138,15 +141,16 @@ def _stretches(changes: Sequence[_Change], since_ms: int, until_ms: int) -> list
     """The statuses of the time, without a gap; neighbours that say the same are one."""
     found: list[_Stretch] = []
     ends = [*(change[0] for change in changes[1:]), max(until_ms, changes[-1][0])]
-    for (began, status, planned, beat), ended in zip(changes, ends, strict=True):
-        start, end = max(began, since_ms), min(ended, until_ms)
-        if end <= start:
-            continue
-        stretch = _Stretch(status, start, end, planned, beat, ended >= until_ms)
+    for number, ((began, status, planned, beat), ended) in enumerate(zip(changes, ends, strict=True), start=1):
+        end = min(ended, until_ms)
+        goes_on = number == len(changes) or ended > until_ms
+        length_ms = max(end - max(began, since_ms), 0)
+        stretch = _Stretch(status, began, end, length_ms, planned, beat, goes_on)
         if found and (found[-1].status, found[-1].planned) == (status, planned):
-            stretch = found.pop()._replace(ended_ms=end, goes_on=stretch.goes_on)
+            before = found.pop()
+            stretch = before._replace(ended_ms=end, length_ms=before.length_ms + length_ms, goes_on=goes_on)
         found.append(stretch)
-    return found
+    return [stretch for stretch in found if stretch.length_ms]
 
 
 def _changes(events: Sequence[Transition], now: MachineState | None, since_ms: int) -> list[_Change]:
@@ -156,9 +160,11 @@ def _changes(events: Sequence[Transition], now: MachineState | None, since_ms: i
     first = events[0]
     planned = first.before is MachineStatus.OFFLINE and first.suppressed
     changes: list[_Change] = [(min(since_ms, first.occurred_at_ms), first.before, planned, None)]
-    for event in events:
-        # An event that was found out late may be dated before the one that was committed before it.
-        at = max(event.occurred_at_ms, changes[-1][0])
+    for before, event in zip((None, *events), events, strict=False):
+        again = before is not None and (before.after, before.episode) == (event.after, event.episode)
+        # What is announced again, without a mark, holds from then on. Any other that was found out late may be dated
+        # before the one that was committed before it.
+        at = max(event.detected_at_ms if again else event.occurred_at_ms, changes[-1][0])
         planned = event.after is MachineStatus.OFFLINE and (event.suppressed or event.reason is Reason.LEFT)
         changes.append((at, event.after, planned, event.last_heartbeat_ms))
     return changes
@@ -166,15 +172,24 @@ def _changes(events: Sequence[Transition], now: MachineState | None, since_ms: i
 
 def _unannounced(now: MachineState | None, since_ms: int) -> list[_Change]:
     """Nothing was announced of it: it became what it is now when its state says so."""
-    if now is None or now.heartbeat is None or now.status is MachineStatus.UNKNOWN:
+    if now is None or now.heartbeat is None or (now.status is MachineStatus.UNKNOWN and now.age_ms < 0):
         return [(since_ms, MachineStatus.UNKNOWN, False, None)]
     beat = now.heartbeat
     planned = now.status is MachineStatus.OFFLINE and (beat.left_at_ms is not None or now.in_maintenance)
     first_ms = beat.first_seen_ms
     changes: list[_Change] = [(min(since_ms, first_ms), MachineStatus.UNKNOWN, False, None)]
     changes.append((first_ms, MachineStatus.ONLINE, False, None))
+    if now.status is MachineStatus.UNKNOWN or is_unconfirmed(now):
+        changes.append((max(beat.last_heartbeat_ms, first_ms), MachineStatus.UNKNOWN, False, beat.last_heartbeat_ms))
+        return changes
     for at, status in ((now.warning_since_ms, MachineStatus.WARNING), (now.offline_since_ms, MachineStatus.OFFLINE)):
         if at is not None:
             is_planned = planned and status is MachineStatus.OFFLINE
             changes.append((max(at, changes[-1][0]), status, is_planned, beat.last_heartbeat_ms))
     return changes
+
+
+def is_unconfirmed(now: MachineState) -> bool:
+    """Nothing but the sender's own clock says that it is silent."""
+    left = now.heartbeat is not None and now.heartbeat.left_at_ms is not None
+    return now.basis is Basis.SENDER and now.status is not MachineStatus.ONLINE and not left

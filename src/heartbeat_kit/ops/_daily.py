@@ -8,11 +8,11 @@ from __future__ import annotations
 import datetime as dt
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from heartbeat_kit._models import ObserverHealth, ObserverState
+from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._service import HeartbeatService
-from heartbeat_kit._times import epoch_ms, to_datetime
+from heartbeat_kit._times import epoch_ms
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.ops._availability import reckon
+from heartbeat_kit.ops._availability import is_unconfirmed, reckon
 from heartbeat_kit.ops._report import AvailabilityReport
 from heartbeat_kit.storage import EventLog, SharedLedger
 
@@ -50,10 +50,9 @@ def daily_report(service: HeartbeatService, day: dt.date | None = None, *, tz: s
     """
     now_ms = service.clock.now().wall_ms
     since_ms, until_ms = (now_ms - _DAY_MS, now_ms) if day is None else _bounds(day, tz, now_ms)
-    since = to_datetime(since_ms)
-    events = (*service.history(since=since), *service.fleet_history(since=since))
+    events = (*service.history(), *service.fleet_history())  # the earlier ones tell what the time began with
     state = service.state()
-    return reckon(events, since_ms, until_ms, state=state, note=_note(service, state.observer))
+    return reckon(events, since_ms, until_ms, state=state, note=_note(service, state))
 
 
 def _bounds(day: dt.date, tz: str, now_ms: int) -> tuple[int, int]:
@@ -72,9 +71,12 @@ def _bounds(day: dt.date, tz: str, now_ms: int) -> tuple[int, int]:
     return since_ms, min(epoch_ms(following), now_ms)
 
 
-def _note(service: HeartbeatService, observer: ObserverState) -> str:
-    if observer.health is not ObserverHealth.OK:
-        return f"the observer is {observer.health} now, so the last of it may be missing"
+def _note(service: HeartbeatService, state: FleetState) -> str:
+    if state.observer.health is not ObserverHealth.OK:
+        return f"the observer is {state.observer.health} now, so the last of it may be missing"
+    unconfirmed = [machine.machine_id for machine in state if is_unconfirmed(machine)]
+    if unconfirmed:
+        return f"nothing but their own clocks says that these are silent now: {', '.join(unconfirmed)}"
     if isinstance(service.storage, SharedLedger) and not isinstance(service.storage, EventLog):
         return "this storage keeps no history, so every machine was what it is now"
     return ""

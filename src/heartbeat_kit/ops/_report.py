@@ -27,13 +27,14 @@ __all__ = ["AvailabilityReport", "MachineAvailability", "Outage"]
 
 @attrs.frozen(kw_only=True)
 class Outage:
-    """A time in which a machine was offline, as far as it lies in the report's.
+    """A time in which a machine was offline, at least a part of which lies in the report's.
 
     Attributes:
-        began: When (UTC): the deadline that passed, or the goodbye.
+        began: When (UTC): the deadline that passed, or the goodbye; the beginning of the report if nobody knows.
         ended: When it beat again, or ``None`` if it had not by the end of the report.
         offline: How long it lasted, within the report.
         planned: It began in a maintenance window, or with a goodbye.
+        carried_over: It had begun before the report.
         last_heartbeat: The last stamp before it, if it is known.
     """
 
@@ -41,6 +42,7 @@ class Outage:
     ended_ms: int | None = field(alias="ended")
     offline_ms: int = field(alias="offline")
     planned: bool = False
+    carried_over: bool = False
     last_heartbeat_ms: int | None = field(alias="last_heartbeat", default=None)
 
     @property
@@ -126,14 +128,17 @@ class MachineAvailability:
 
     @property
     def mean_time_to_repair(self) -> Duration | None:
-        """How long an outage that ended lasted on average (MTTR), planned ones apart; ``None`` if none ended."""
-        ended = [outage.offline_ms for outage in self.unplanned if outage.ended_ms is not None]
+        """How long an outage that ended lasted on average, from its beginning (MTTR), planned ones apart.
+
+        ``None`` if none ended.
+        """
+        ended = [outage.ended_ms - outage.began_ms for outage in self.unplanned if outage.ended_ms is not None]
         return to_duration(sum(ended) // len(ended)) if ended else None
 
     @property
     def mean_time_between_failures(self) -> Duration | None:
-        """Uptime by the number of outages that began (MTBF), planned ones apart; ``None`` if none did."""
-        failures = len(self.unplanned)
+        """Uptime by the number of outages that began in the report (MTBF), planned ones apart; ``None`` if none did."""
+        failures = sum(not outage.carried_over for outage in self.unplanned)
         return to_duration((self.online_ms + self.warning_ms) // failures) if failures else None
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeat_kit import HeartbeatService, MachineStatus, MemoryStorage, Reason, Transition, to_wire
+from heartbeat_kit import Basis, HeartbeatService, MachineStatus, MemoryStorage, Reason, Transition, to_wire
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.ops import MachineAvailability, availability, daily_report
 from heartbeat_kit.testing import FakeClock, FaultyStorage, Fleet
@@ -21,10 +21,10 @@ NAMES = {status.value: status for status in MachineStatus}
 
 
 def told(*steps, machine_id="web-1"):
-    """Transitions at hours of the day: ``(hour, before, after)``, with marks after them."""
+    """Transitions at hours of the day: ``(hour, before, after)``, then marks, and the hour it was found out."""
     made = []
     for number, (hour, before, after, *marks) in enumerate(steps):
-        at = int((START + timedelta(hours=hour)).timestamp() * 1000)
+        at = in_ms(hour)
         made.append(
             Transition(
                 id=f"{machine_id}-{number}",
@@ -34,11 +34,15 @@ def told(*steps, machine_id="web-1"):
                 reason=next((mark for mark in marks if isinstance(mark, Reason)), Reason.SILENT),
                 observer="watcher",
                 occurred_at=at,
-                detected_at=at + 1_000,
+                detected_at=next((in_ms(mark) for mark in marks if isinstance(mark, int)), at + 1_000),
                 suppressed="suppressed" in marks,
             )
         )
     return made
+
+
+def in_ms(hour):
+    return int((START + timedelta(hours=hour)).timestamp() * 1000)
 
 
 def report(*steps, since=0, until=24):
@@ -68,7 +72,11 @@ class TestReckoning:
         )
         assert hours(machine) == (17, 0, 4, 0, 0)
         assert [outage.ended is None for outage in machine.outages] == [False, True]
-        assert machine.mean_time_to_repair == timedelta(hours=2)
+        assert machine.outages[0].began == START - timedelta(hours=5)
+        assert machine.outages[0].offline == timedelta(hours=2)
+        assert [outage.carried_over for outage in machine.outages] == [True, False]
+        assert machine.mean_time_to_repair == timedelta(hours=8), "from its beginning"
+        assert machine.mean_time_between_failures == timedelta(hours=17), "one began"
         assert machine.status is MachineStatus.OFFLINE
 
     def test_planned_times_count_neither_way(self):
@@ -86,9 +94,13 @@ class TestReckoning:
 
     def test_an_outage_that_outlasts_its_window_is_one_of_both_kinds(self):
         """At the end of the window it is announced plainly."""
-        machine = report((6, "online", "offline", "suppressed"), (9, "online", "offline"), (10, "offline", "online"))
+        machine = report((6, "online", "offline", "suppressed"), (6, "online", "offline", 9), (10, "offline", "online"))
         assert hours(machine) == (20, 0, 1, 3, 0)
         assert [outage.planned for outage in machine.outages] == [True, False]
+
+    def test_a_return_at_the_very_end_ends_the_outage(self):
+        (outage,) = report((6, "online", "offline"), (24, "offline", "online")).outages
+        assert outage.ended == START + DAY
 
     def test_what_happens_at_the_very_end_is_its_status_then(self):
         machine = report((24, "online", "offline"))
@@ -190,6 +202,64 @@ class TestDaily:
         assert machine.unknown_ms == 14 * HOUR_S * 1000
         assert machine.offline_ms == (10 * HOUR_S - 240) * 1000
         assert machine.status is MachineStatus.OFFLINE
+
+    def test_a_goodbye_of_yesterday_is_planned_today(self, fleet):
+        fleet.advance(18 * HOUR_S)
+        fleet.leave("m2")
+        fleet.advance(15 * HOUR_S)
+        fleet.revive("m2")
+        fleet.advance(HOUR_S)
+        machine = daily_report(fleet.observer, dt.date(2026, 1, 2))["m2"]
+        assert machine.planned_ms == pytest.approx(9 * HOUR_S * 1000, rel=0.01)
+        assert (machine.offline_ms, machine.availability) == (0, 1.0)
+
+    def test_an_outage_of_yesterday_is_none_the_less_one_when_it_is_repaired_in_a_window(self, fleet):
+        fleet.advance(18 * HOUR_S)
+        fleet.crash("m2")
+        fleet.advance(14 * HOUR_S)
+        now = fleet.clock.now_utc
+        fleet.observer.maintenance("m2", now, now + timedelta(hours=2))
+        fleet.advance(HOUR_S)
+        fleet.revive("m2")
+        fleet.advance(HOUR_S)
+        machine = daily_report(fleet.observer, dt.date(2026, 1, 2))["m2"]
+        assert machine.offline_ms == pytest.approx(9 * HOUR_S * 1000, rel=0.01)
+        assert machine.planned_ms == 0
+        assert machine.mean_time_between_failures is None, "it began yesterday"
+
+    def test_a_window_counts_neither_way_though_the_outage_goes_on_after_it(self, fleet):
+        fleet.advance(HOUR_S)
+        now = fleet.clock.now_utc
+        fleet.observer.maintenance("m2", now, now + timedelta(hours=4))
+        fleet.crash("m2")
+        fleet.advance(6 * HOUR_S)
+        machine = daily_report(fleet.observer)["m2"]
+        assert machine.planned_ms == pytest.approx(4 * HOUR_S * 1000, rel=0.03)
+        assert machine.offline_ms == pytest.approx(2 * HOUR_S * 1000, rel=0.03)
+
+    def test_a_medium_that_stands_still_now_does_not_undo_the_day(self):
+        with Fleet(3, propagation_delay=timedelta(seconds=30), cross_host=True) as fleet:
+            fleet.advance(48 * HOUR_S)
+            for name in ("m1", "m2", "m3"):
+                fleet.partition(name)
+            fleet.advance(600)
+            assert fleet.observer.state()["m1"].status is MachineStatus.UNKNOWN
+            made = daily_report(fleet.observer)
+        assert made["m1"].online_ms > 23 * HOUR_S * 1000
+        assert "fleet_silent" in made.note
+
+    def test_a_silence_that_only_the_senders_clock_suggests_is_no_outage(self):
+        clock = FakeClock(START)
+        delay = timedelta(seconds=30)
+        traits = attrs.evolve(MemoryStorage().traits, cross_host=True, coherent=False, propagation_delay=delay)
+        far = MemoryStorage(traits=traits)
+        HeartbeatService(far, clock=clock, machine_id="web-1", host="elsewhere").register()
+        clock.advance(30 * HOUR_S)
+        service = HeartbeatService(far, clock=clock, machine_id="watcher", host="here")
+        assert service.state()["web-1"].basis is Basis.SENDER
+        made = daily_report(service)
+        assert (made["web-1"].outages, made["web-1"].unknown_ms) == ((), 24 * HOUR_S * 1000)
+        assert made.note == "nothing but their own clocks says that these are silent now: web-1"
 
     def test_a_blind_observer_says_so(self):
         storage = FaultyStorage(MemoryStorage())
