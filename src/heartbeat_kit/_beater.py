@@ -40,6 +40,8 @@ class _Life:
     first_seen_ms: int
     metadata: str
     is_new: bool
+    known: Heartbeat | None = None
+    """What is stored, as far as is known."""
 
 
 class Beater:
@@ -84,22 +86,29 @@ class Beater:
             self._life, self.stored, self._new_life = None, None, False
 
     def beat(
-        self, now: Instant, interval_ms: int, *, metadata: MetadataText | None = None, leaving: bool = False
+        self,
+        now: Instant,
+        interval_ms: int,
+        *,
+        metadata: MetadataText | None = None,
+        leaving: bool = False,
+        written: Instant | None = None,
     ) -> Beat:
         """Store one heartbeat stamped `now`.
 
         Args:
             now: When.
             interval_ms: The beat to promise.
-            metadata: What to send from now on; None keeps what was sent before, across restarts too.
+            metadata: What to send from now on; None keeps what is stored, across restarts too.
             leaving: Say goodbye.
+            written: When it is written, if that is later; see `gives_way`.
 
         Raises:
             StorageError: It is not stored; `pending` says why, and the next beat carries everything this one did.
         """
         with self.guarded():
             try:
-                return self._store(now, interval_ms, metadata, leaving=leaving)
+                return self._store(now, interval_ms, metadata, leaving=leaving, written=written or now)
             except Exception as error:
                 self.failed(error)
                 raise
@@ -108,9 +117,14 @@ class Beater:
         """A beat is not stored, for this reason."""
         self.pending = str(error) or type(error).__name__
 
-    def _store(self, now: Instant, interval_ms: int, metadata: MetadataText | None, *, leaving: bool) -> Beat:
+    def _store(
+        self, now: Instant, interval_ms: int, metadata: MetadataText | None, *, leaving: bool, written: Instant
+    ) -> Beat:
         life = self.living(now, metadata)
         for _ in range(_ATTEMPTS):
+            newer = self.gives_way(life, now, written)
+            if newer is not None:
+                return Beat(newer, is_new=False)
             candidate = self.candidate(life, now, interval_ms, leaving=leaving)
             stored = self._storage.put(candidate)
             beat = self.accepted(life, candidate, stored)
@@ -134,6 +148,18 @@ class Beater:
             life.metadata = self._unsent
         return life
 
+    def gives_way(self, life: _Life, now: Instant, written: Instant) -> Heartbeat | None:
+        """The stored heartbeat, if it is of a time between that of ours and the writing: it stays, and ours is done.
+
+        A stamp later than the writing is that of a clock that was set back, or of another, and mutes nobody.
+        """
+        known = life.known
+        if known is None or not now.wall_ms < known.last_heartbeat_ms <= written.wall_ms:
+            return None
+        self.forget()
+        self._unsent, self.pending = None, None
+        return known
+
     def candidate(self, life: _Life, now: Instant, interval_ms: int, *, leaving: bool = False) -> Heartbeat:
         """The next beat of a life."""
         return Heartbeat(
@@ -153,7 +179,7 @@ class Beater:
         if stored is not candidate and stored != candidate:
             return None
         life.seq += 1
-        is_new, life.is_new = life.is_new, False
+        is_new, life.is_new, life.known = life.is_new, False, stored
         self._life, self._unsent = life, None
         self.stored, self.pending = stored, None
         return Beat(stored, is_new)
@@ -167,12 +193,14 @@ class Beater:
             return _Life(max(now.wall_ms, self._floor), 0, now.wall_ms, EMPTY, is_new=True)
         if self._new_life or not stored.incarnation:  # 0 is nobody's life: what was imported of one that beat elsewhere
             incarnation = max(stored.incarnation + 1, now.wall_ms, self._floor)
-            return _Life(incarnation, 0, stored.first_seen_ms, stored.metadata_json, is_new=False)
-        return _Life(stored.incarnation, stored.seq, stored.first_seen_ms, stored.metadata_json, is_new=False)
+            return _Life(incarnation, 0, stored.first_seen_ms, stored.metadata_json, is_new=False, known=stored)
+        return _Life(*stored.order, stored.first_seen_ms, stored.metadata_json, is_new=False, known=stored)
 
     def _rebase(self, life: _Life, stored: Heartbeat) -> None:
         """Somebody else wrote a newer record under our id: another process of ours, or another host."""
-        life.is_new = False
+        life.is_new, life.known = False, stored
+        if self._unsent is None:
+            life.metadata = stored.metadata_json
         life.first_seen_ms = min(life.first_seen_ms, stored.first_seen_ms)
         if stored.incarnation == life.incarnation or not self._new_life:
             life.incarnation, life.seq = stored.order
@@ -203,28 +231,31 @@ class Due(NamedTuple):
     metadata: MetadataText | None
 
 
-def beat_together(storage: Storage, due: Iterable[Due], interval_ms: int) -> dict[str, Exception]:
+def beat_together(storage: Storage, due: Iterable[Due], interval_ms: int, written: Instant) -> dict[str, Exception]:
     """Store one heartbeat of each machine, in one write where the storage can; returns what failed, by machine id.
 
     Args:
         storage: Of all the beaters.
         due: The heartbeats, one a machine.
         interval_ms: The beat to promise.
+        written: When they are written. Heartbeats between a machine's and this, of whoever else, stay as they are.
     """
     failed: dict[str, Exception] = {}
     # In one order, so that two who hold several locks never wait for each other.
     alone = sorted(due, key=lambda each: each.machine_id)
     if isinstance(storage, BulkWriter):
-        alone = _beat_at_once(storage, alone, interval_ms, failed)
+        alone = _beat_at_once(storage, alone, interval_ms, written, failed)
     for each in alone:
         try:
-            each.beater.beat(each.now, interval_ms, metadata=each.metadata)
+            each.beater.beat(each.now, interval_ms, metadata=each.metadata, written=written)
         except Exception as error:  # noqa: BLE001 - one machine's trouble is not another's
             failed[each.machine_id] = error
     return failed
 
 
-def _beat_at_once(storage: BulkWriter, due: Iterable[Due], interval_ms: int, failed: dict[str, Exception]) -> list[Due]:
+def _beat_at_once(
+    storage: BulkWriter, due: Iterable[Due], interval_ms: int, written: Instant, failed: dict[str, Exception]
+) -> list[Due]:
     """One write for all; returns those that met a newer record, each of which is a matter of its own."""
     made: list[tuple[Due, _Life, Heartbeat]] = []
     with ExitStack() as locks:
@@ -232,19 +263,19 @@ def _beat_at_once(storage: BulkWriter, due: Iterable[Due], interval_ms: int, fai
             locks.enter_context(each.beater.guarded())
             try:
                 life = each.beater.living(each.now, each.metadata)
-                made.append((each, life, each.beater.candidate(life, each.now, interval_ms)))
+                if each.beater.gives_way(life, each.now, written) is None:
+                    made.append((each, life, each.beater.candidate(life, each.now, interval_ms)))
             except Exception as error:  # noqa: BLE001 - one machine's trouble is not another's
                 each.beater.failed(error)
                 failed[each.machine_id] = error
         try:
             stored = storage.put_many([candidate for *_, candidate in made])
+            pairs = list(zip(made, stored, strict=True))
         except Exception as error:  # noqa: BLE001 - reported for each
             for each, *_ in made:
                 each.beater.failed(error)
                 failed[each.machine_id] = error
             return []
         return [
-            each
-            for (each, life, candidate), found in zip(made, stored, strict=True)
-            if each.beater.accepted(life, candidate, found) is None
+            each for (each, life, candidate), found in pairs if each.beater.accepted(life, candidate, found) is None
         ]

@@ -20,6 +20,7 @@ from heartbeat_kit._clock import Instant, Loop
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._metadata import MetadataText
+from heartbeat_kit._observer import Timing
 from heartbeat_kit._requirements import require_span
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._times import span_ms
@@ -44,21 +45,26 @@ class Flush:
     Attributes:
         stored: The machines whose heartbeat is stored, sorted.
         failed: Those whose heartbeat is not, with the reason; the next flush tries again.
+        expired: Those whose report waited as long as a silence may be, sorted. It is given up: stored now, it would
+            look like a sign of now.
     """
 
     stored: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
 
     def __repr__(self) -> str:
-        return f"<Flush {len(self.stored)} stored, {len(self.failed)} failed>"
+        expired = f", {len(self.expired)} expired" if self.expired else ""
+        return f"<Flush {len(self.stored)} stored, {len(self.failed)} failed{expired}>"
 
 
 class Gateway:
     """Gathers what machines report and stores it together, each machine at most once in every `every`.
 
     For sensors, printers, containers: whatever reports to one process by its own way, and has no file system to beat
-    into. `report` does no I/O. A heartbeat carries the time at which its machine reported, not that of the flush. A
-    storage that can store many in one write does (`BulkWriter`); into a folder each machine has its own file.
+    into. `report` does no I/O. A heartbeat carries the time at which its machine reported, not that of the flush, and
+    never takes the place of a later one, whoever stored that. A storage that can store many in one write does
+    (`BulkWriter`); into a folder each machine has its own file.
 
     ``with gateway:`` flushes in the background, driven by the clock of the service, and once more at the end.
 
@@ -94,11 +100,14 @@ class Gateway:
                 f"every is {self._every_ms / 1000:g} s, longer than the beat of {self._interval_ms / 1000:g} s that is "
                 "promised: flush more often, or promise less"
             )
+        config = service.config
+        timing = Timing(heartbeat_ms=span_ms(config.heartbeat_interval), timeout_ms=span_ms(config.offline_timeout))
+        self._timeout_ms = timing.timeout_for(self._interval_ms)
         self._service = service
         self._clock = service.clock
         self._beaters: dict[str, Beater] = {}
         self._waiting: dict[str, _Report] = {}
-        self._lock, self._flushing = threading.Lock(), threading.Lock()
+        self._lock, self._flushing, self._lifecycle = threading.Lock(), threading.Lock(), threading.Lock()
         self._loop: Loop | None = None
         self._due_ms = 0
         self._was_failing = False
@@ -135,32 +144,39 @@ class Gateway:
         with self._flushing:
             with self._lock:
                 reports = dict(self._waiting)
+            now = self._clock.now()
+            expired = {name for name, report in reports.items() if _age_ms(report, now) >= self._timeout_ms}
             storage, host = self._service.storage, self._service.host
             due = []
-            for name, report in reports.items():
+            for name in reports.keys() - expired:
                 beater = self._beaters.setdefault(name, Beater(storage, name, host))
-                due.append(Due(name, beater, report.at, report.metadata))
-            failed = beat_together(storage, due, self._interval_ms)
+                due.append(Due(name, beater, *reports[name]))
+            failed = beat_together(storage, due, self._interval_ms, now)
             with self._lock:
                 for name, report in reports.items():
                     if name not in failed and self._waiting.get(name) is report:
                         del self._waiting[name]
         return Flush(
-            stored=tuple(sorted(reports.keys() - failed.keys())),
+            stored=tuple(sorted(reports.keys() - failed.keys() - expired)),
+            expired=tuple(sorted(expired)),
             failed={name: str(error) or type(error).__name__ for name, error in sorted(failed.items())},
         )
 
     def start(self) -> None:
         """Flush in the background from now on; nothing happens if it does already."""
-        if self._loop is None or not self._loop.is_alive:
-            self._due_ms = self._clock.now().mono_ms
-            self._loop = self._clock.loop(self._step, name=f"heartbeat-gateway-{self._service.machine_id}")
+        with self._lifecycle:
+            if self._loop is None or not self._loop.is_alive:
+                self._due_ms = self._clock.now().mono_ms
+                self._loop = self._clock.loop(self._step, name=f"heartbeat-gateway-{self._service.machine_id}")
 
     def stop(self) -> Flush:
-        """End the background work, and flush once more."""
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.stop(_STOP_MS)
+        """End the background work, and flush once more, unless a flush under way hangs."""
+        with self._lifecycle:
+            loop, self._loop = self._loop, None
+        if loop is not None and not loop.stop(_STOP_MS):
+            return Flush(
+                failed=dict.fromkeys(self.pending, "a flush in the background does not end: the storage hangs")
+            )
         return self.flush()
 
     def __enter__(self) -> Self:
@@ -177,10 +193,21 @@ class Gateway:
     def _step(self) -> int:
         now_ms = self._clock.now().mono_ms
         if now_ms >= self._due_ms:
-            failed = self.flush().failed
-            if failed and not self._was_failing:
-                name, why = next(iter(failed.items()))
-                _log.warning("%s of a gateway pending, %s: %s", counted(len(failed), "heartbeat"), name, why)
-            self._was_failing = bool(failed)
             self._due_ms = now_ms + self._every_ms
+            try:
+                done = self.flush()
+            except Exception:  # noqa: BLE001 - the loop goes on
+                _log.exception("a flush of a gateway failed; the next one tries again")
+                return self._due_ms
+            if done.failed and not self._was_failing:
+                name, why = next(iter(done.failed.items()))
+                _log.warning("%s of a gateway pending, %s: %s", counted(len(done.failed), "heartbeat"), name, why)
+            if done.expired:
+                _log.warning("%s of a gateway expired, %s", counted(len(done.expired), "report"), done.expired[0])
+            self._was_failing = bool(done.failed)
         return self._due_ms
+
+
+def _age_ms(report: _Report, now: Instant) -> int:
+    """By the clock that says more: the one stands still while a computer sleeps, the other may be set."""
+    return max(now.mono_ms - report.at.mono_ms, now.wall_ms - report.at.wall_ms)

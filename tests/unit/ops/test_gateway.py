@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatService, JsonFileStorage, MachineStatus, SharedFolderStorage
+from heartbeat_kit import HeartbeatService, JsonFileStorage, MachineStatus, SharedFolderStorage, SystemClock
 from heartbeat_kit.errors import InvalidConfigurationError, InvalidMachineIdError, InvalidMetadataError
 from heartbeat_kit.ops import Gateway
 
@@ -84,6 +84,62 @@ class TestFlush:
         gateway.report("s2")
         assert gateway.flush().stored == ("s1", "s2")
         assert stored(service)["s1"].order > own.order
+
+    def test_an_older_report_never_takes_the_place_of_a_newer_heartbeat(self, gateway, service, clock):
+        """Two gateways hear one machine, and this one could not store for a while."""
+        other = Gateway(HeartbeatService(service.storage, clock=clock, machine_id="gateway-2"))
+        for each in (gateway, other):
+            each.report("s1", {"t": "first"})
+            each.flush()
+        gateway.report("s1", {"t": "old"})
+        clock.advance(60)
+        other.report("s1", {"t": "new"})
+        other.flush()
+        newest = stored(service)["s1"]
+        clock.advance(1)
+        assert gateway.flush().stored == ("s1",)
+        assert stored(service)["s1"] == newest
+        gateway.report("s1")
+        gateway.flush()
+        assert stored(service)["s1"].metadata == {"t": "new"}, "what was given way to is not sent later either"
+        assert stored(service)["s1"].order > newest.order
+
+    def test_nor_that_of_one_the_service_itself_stored(self, gateway, service, clock):
+        gateway.report("s1", {"v": 1})
+        clock.advance(9)
+        service.register({"v": 2}, machine_id="s1")
+        gateway.flush()
+        assert stored(service)["s1"].metadata == {"v": 2}
+
+    def test_a_clock_that_was_set_back_mutes_nobody(self, gateway, service, clock):
+        gateway.report("s1")
+        gateway.flush()
+        clock.jump_wall(-3600)
+        gateway.report("s1", {"v": 2})
+        gateway.flush()
+        assert stored(service)["s1"].metadata == {"v": 2}
+
+    def test_a_report_that_waited_too_long_is_no_sign_of_now(self, gateway, service, storage, clock):
+        """The sensor's last word, stored an hour later, would be its return."""
+        gateway.report("s1")
+        gateway.flush()
+        service.check()
+        clock.advance(20)
+        gateway.report("s1")
+        for _ in range(60):
+            clock.advance(60)
+            service.check()
+        done = gateway.flush()
+        assert (done.stored, done.expired, gateway.pending) == ((), ("s1",), ())
+        assert repr(done) == "<Flush 0 stored, 0 failed, 1 expired>"
+        clock.advance(60)
+        assert service.check().newly_online == ()
+        assert service.state()["s1"].status is MachineStatus.OFFLINE
+
+    def test_one_that_waited_less_is_stored(self, gateway, clock):
+        gateway.report("s1")
+        clock.advance(119)
+        assert gateway.flush().stored == ("s1",)
 
     @pytest.mark.parametrize("operation", ["put_many", "get"])
     def test_what_fails_waits_and_says_why(self, gateway, service, storage, operation):
@@ -166,6 +222,57 @@ class TestBackground:
             storage.come_back()
             clock.advance(10)
             assert gateway.pending == ()
+
+    def test_a_storage_that_breaks_its_contract_does_not_end_the_background(self, service, storage, clock, caplog):
+        put_many = type(storage.inner).put_many
+        with Gateway(service, every=timedelta(seconds=10)) as gateway, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(storage.inner), "put_many", lambda self, beats: put_many(self, beats)[1:])
+            gateway.report("s1")
+            clock.advance(30)
+            assert "1 heartbeat of a gateway pending, s1" in caplog.text
+            patch.undo()
+            clock.advance(10)
+            assert gateway.pending == ()
+
+    def test_an_error_in_a_flush_does_not_end_the_background(self, service, clock, caplog):
+        with Gateway(service, every=timedelta(seconds=10)) as gateway, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("heartbeat_kit.ops._gateway.beat_together", lambda *_: 1 / 0)
+            gateway.report("s1")
+            clock.advance(30)
+            assert "a flush of a gateway failed" in caplog.text
+            patch.undo()
+            clock.advance(10)
+            assert gateway.pending == ()
+
+    def test_many_threads_that_start_it_start_one_loop(self, storage):
+        made, clock = [], SystemClock()
+
+        class Counting(SystemClock):
+            def loop(self, step, *, name):
+                made.append(clock.loop(step, name=name))
+                return made[-1]
+
+        gateway = Gateway(HeartbeatService(storage, clock=Counting(), machine_id="gateway"))
+        ready = threading.Barrier(8)
+        threads = [threading.Thread(target=lambda: (ready.wait(), gateway.start())) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        gateway.stop()
+        assert len(made) == 1
+        assert not made[0].is_alive
+
+    def test_a_flush_that_hangs_is_not_waited_for_for_ever(self, service, storage, monkeypatch):
+        monkeypatch.setattr("heartbeat_kit.ops._gateway._STOP_MS", 50)
+        gateway = Gateway(HeartbeatService(storage, clock=SystemClock(), machine_id="gateway"))
+        entered, leave = threading.Event(), threading.Event()
+        storage.before("put_many", lambda: (entered.set(), leave.wait(60)))
+        gateway.report("s1")
+        gateway.start()
+        assert entered.wait(60)
+        assert "does not end" in gateway.stop().failed["s1"]
+        leave.set()
 
     def test_starting_and_stopping_twice(self, gateway, clock):
         gateway.start()
