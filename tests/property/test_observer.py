@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartbeat_kit import Heartbeat, Instant, MachineStatus, ObserverHealth, ObserverState, Transition, to_wire
+from heartbeat_kit._events import Basis
 from heartbeat_kit._observer import Memory, Timing, fleet_state, look
 from heartbeat_kit._times import MAX_MS, MIN_MS
 from heartbeat_kit.storage import Observation, Snapshot
@@ -73,7 +74,11 @@ class World:
         """A new process: what was announced and noted stays."""
         self.noted = {
             name: Observation(
-                incarnation=known.heartbeat.incarnation, seq=known.heartbeat.seq, seen_ms=known.rose_wall_ms
+                incarnation=known.heartbeat.incarnation,
+                seq=known.heartbeat.seq,
+                seen_ms=known.rose_wall_ms,
+                skew_ms=known.rose_wall_ms - known.heartbeat.last_heartbeat_ms,
+                rose=known.basis is not Basis.SENDER,
             )
             for name, known in self.memory.known.items()
             if known.heartbeat is not None

@@ -149,15 +149,18 @@ def test_notes_are_merged_and_older_records_passed_over(folder, ledger):
 
 def test_every_part_of_a_note_survives_a_restart(folder, ledger):
     note = Observation(
-        incarnation=7, seq=9, seen_ms=START, silent_ms=5, interval_ms=30_000, candidate=MachineStatus.OFFLINE, agreed=2
-    )
+        incarnation=7, seq=9, seen_ms=START, silent_ms=5, interval_ms=30_000, skew_ms=-600_000, rose=False,
+        candidate=MachineStatus.OFFLINE, agreed=2,
+    )  # fmt: skip
     ledger.note({"web-1": note})
     again = LocalLedger(folder)
     assert again.observations() == {"web-1": note}
     again.close()
 
 
-@pytest.mark.parametrize("damage", [{"silent": -1}, {"interval": "30"}, {"candidate": "dead"}, {"agreed": None}])
+@pytest.mark.parametrize(
+    "damage", [{"silent": -1}, {"interval": "30"}, {"candidate": "dead"}, {"agreed": None}, {"skew": "1"}]
+)
 def test_a_note_that_cannot_be_is_left_out(folder, ledger, damage):
     ledger.note({"web-1": seen(), "web-2": seen()})
     ledger.close()

@@ -313,7 +313,8 @@ class TestNotes:
         watcher = watch(folder, clock, ledger=ledger, timing=REMOTE)
         folder.put(beat())
         watcher.check(None, 0)
-        assert ledger.observations() == {"web-1": Observation(incarnation=1, seq=1, seen_ms=START, interval_ms=30_000)}
+        met = Observation(incarnation=1, seq=1, seen_ms=START, interval_ms=30_000, rose=False)
+        assert ledger.observations() == {"web-1": met}
         for second in range(1, 60):
             clock.advance(1)
             folder.put(beat(seq=1 + second))
@@ -322,12 +323,12 @@ class TestNotes:
         clock.advance(1)
         watcher.check(None, 0)
         assert ledger.observations()["web-1"] == Observation(
-            incarnation=1, seq=60, seen_ms=START + 59_000, interval_ms=30_000
+            incarnation=1, seq=60, seen_ms=START + 59_000, interval_ms=30_000, skew_ms=59_000
         )
 
     def test_nothing_new_is_not_written(self, folder, ledger, clock, tmp_path):
         watcher = watch(folder, clock, ledger=ledger, timing=REMOTE)
-        folder.put(beat())
+        folder.put(beat(left_at=START))
         watcher.check(None, 0)
         before = (tmp_path / "state" / "ledger.json").stat().st_mtime_ns
         clock.advance(61)

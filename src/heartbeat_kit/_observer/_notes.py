@@ -28,20 +28,29 @@ def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instan
         order = known.heartbeat.order
     if order is None or (noted is not None and noted.order > order):
         return None
-    seen_ms, silent_ms = known.rose_wall_ms, 0
+    unconfirmed = known.basis is Basis.SENDER
+    # Looks that agreed on what a stamp suggests count for nothing.
+    candidate, agreed = (None, 0) if unconfirmed else (known.candidate, known.agreed)
+    seen_ms, silent_ms, rose = known.rose_wall_ms, 0, not unconfirmed
     if noted is not None and noted.order == order:
         silent = now.mono_ms - known.silence_ms
         grown = silent - noted.silent_ms >= timing.timeout_ms // 2 or noted.seen_ms > now.wall_ms
-        counted = (known.candidate, known.agreed) != (noted.candidate, noted.agreed)
-        if known.basis is Basis.SENDER or not (counted or (grown and known.verdict is not MachineStatus.OFFLINE)):
+        announced = known.verdict is MachineStatus.OFFLINE and not unconfirmed
+        counted = (candidate, agreed) != (noted.candidate, noted.agreed)
+        if not (counted or (grown and not announced)):
             return None
-        seen_ms, silent_ms = now.wall_ms, silent
+        seen_ms, silent_ms, rose = now.wall_ms, silent, noted.rose
+    skew_ms = 0 if noted is None else noted.skew_ms
+    if known.heartbeat is not None:
+        skew_ms = known.rose_wall_ms - known.heartbeat.last_heartbeat_ms
     return Observation(
         incarnation=order[0],
         seq=order[1],
         seen_ms=seen_ms,
         silent_ms=silent_ms,
         interval_ms=known.interval_ms,
-        candidate=known.candidate,
-        agreed=known.agreed,
+        skew_ms=skew_ms,
+        rose=rose,
+        candidate=candidate,
+        agreed=agreed,
     )

@@ -45,12 +45,16 @@ def first_sight(
             return Known(heartbeat, Basis.STAMP, silence, finished.wall_ms - max(age, 0))
     elif observation is not None and observation.order == heartbeat.order:
         silence_ms, rose_wall_ms = _noted(observation, timeout, finished)
-        return _as_counted(Known(heartbeat, Basis.LEDGER, silence_ms, rose_wall_ms, met=True), observation)
+        # What was only met stays unconfirmed until it rises, or was watched for a whole deadline in all.
+        watched = finished.mono_ms - silence_ms >= 2 * timeout + timing.delay_ms
+        basis = Basis.LEDGER if observation.rose or watched else Basis.SENDER
+        return _as_counted(Known(heartbeat, basis, silence_ms, rose_wall_ms, met=True), observation)
     elif observation is not None and observation.order < heartbeat.order:
-        # It rose, only nobody was there. That is proof of life now if somebody was there a short time ago; else its
-        # own stamp must agree, because it may have died while nobody looked.
-        lately = abs(finished.wall_ms - observation.seen_ms) <= max(2 * timeout + timing.delay_ms, timing.hold_ms)
-        if lately or abs(finished.wall_ms - heartbeat.last_heartbeat_ms) < timeout + timing.delay_ms:
+        # It rose, only nobody was there. Within a timeout of the note that is proof of life; later its own stamp must
+        # agree, by the skew of its clock when it was noted, because it may have died while nobody looked.
+        lately = abs(finished.wall_ms - observation.seen_ms) < timeout + timing.delay_ms
+        sent_ms = heartbeat.last_heartbeat_ms + observation.skew_ms
+        if lately or abs(finished.wall_ms - sent_ms) < timeout + timing.delay_ms:
             return _as_counted(Known(heartbeat, Basis.LEDGER, finished.mono_ms, finished.wall_ms), observation)
     return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms)
 
@@ -82,16 +86,19 @@ def as_announced(known: Known, entry: LedgerEntry, timing: Timing, started: Inst
     """First sight of a record whose silence was announced before: the silence is at least as long as it was then.
 
     The clock may have been set back since, and of the time between two processes at most one timeout is counted;
-    but only a newer record ends a silence.
+    but only a newer record ends a silence. One that was announced as offline has lasted ever since.
     """
     heartbeat = known.heartbeat
-    if heartbeat is None or known.basis is Basis.SENDER or heartbeat.order > (entry.incarnation, entry.seq):
+    if heartbeat is None or heartbeat.order > (entry.incarnation, entry.seq):
         return known
     timeouts = {MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}.get(entry.status)
     if timeouts is None:
         return known
     least = timeouts * timing.timeout_for(heartbeat.interval_ms) + timing.delay_ms
-    return attrs.evolve(known, silence_ms=min(known.silence_ms, started.mono_ms - least))
+    if entry.status is MachineStatus.OFFLINE:
+        least += max(started.wall_ms - entry.since_ms, 0)
+    basis = Basis.LEDGER if known.basis is Basis.SENDER else known.basis
+    return attrs.evolve(known, basis=basis, silence_ms=min(known.silence_ms, started.mono_ms - least))
 
 
 def risen(

@@ -209,21 +209,23 @@ def _kept(
 
 
 def _record(seen: Observation) -> dict[str, Any]:
-    more: dict[str, Any] = {"silent": seen.silent_ms, "interval": seen.interval_ms}
+    more: dict[str, Any] = {"silent": seen.silent_ms, "interval": seen.interval_ms, "skew": seen.skew_ms}
     if seen.candidate is not None:
         more |= {"candidate": str(seen.candidate), "agreed": seen.agreed}
     given = {name: value for name, value in more.items() if value}
+    if not seen.rose:
+        given["rose"] = False
     return {"incarnation": seen.incarnation, "seq": seen.seq, "seen": to_iso(seen.seen_ms), **given}
 
 
 def _observation(_: str, raw: Any) -> Observation:
     try:
-        seen, candidate = from_iso(raw["seen"]), raw.get("candidate")
+        seen, skew, candidate = from_iso(raw["seen"]), raw.get("skew", 0), raw.get("candidate")
         status = None if candidate is None else MachineStatus(candidate)
         numbers = [raw["incarnation"], raw["seq"], raw.get("silent", 0), raw.get("interval", 0), raw.get("agreed", 0)]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidHeartbeatError(f"unsound observation: {error}") from error
-    if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
+    if type(skew) is not int or any(type(number) is not int or not 0 <= number < 2**63 for number in numbers):
         raise InvalidHeartbeatError(f"unsound observation: {raw!r:.200}")
     incarnation, seq, silent, interval, agreed = numbers
     return Observation(
@@ -232,6 +234,8 @@ def _observation(_: str, raw: Any) -> Observation:
         seen_ms=seen,
         silent_ms=silent,
         interval_ms=interval,
+        skew_ms=skew,
+        rose=raw.get("rose") is not False,
         candidate=status,
         agreed=agreed,
     )

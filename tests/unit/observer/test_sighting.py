@@ -65,7 +65,7 @@ class TestFirstSight:
         noted = Observation(incarnation=incarnation, seq=seq, seen_ms=NOW.wall_ms - 50_000)
         assert first_sight(beat(), REMOTE, NOW, noted, None).basis is Basis.SENDER
 
-    @pytest.mark.parametrize("ago", [0, 50_000, 900_000, -900_000])
+    @pytest.mark.parametrize("ago", [0, 50_000, 119_999, -119_999])
     def test_a_record_newer_than_one_noted_a_short_time_ago_rose_meanwhile(self, ago):
         """Whatever its stamp says: proof of life, from now on."""
         noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago)
@@ -82,17 +82,25 @@ class TestFirstSight:
             (120_000, Basis.SENDER),
         ],
     )
-    def test_of_one_noted_long_ago_its_own_stamp_must_agree(self, age, basis):
-        """It may have returned and died while nobody looked."""
-        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - 900_001)
-        assert first_sight(beat(at=NOW.wall_ms - age), REMOTE, NOW, noted, None).basis is basis
+    @pytest.mark.parametrize("skew", [0, 600_000, -600_000])
+    @pytest.mark.parametrize("ago", [120_000, 10**8])
+    def test_of_one_noted_longer_ago_its_own_stamp_must_agree(self, age, basis, skew, ago):
+        """It may have returned and died while nobody looked. How far its clock is off is known."""
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago, skew_ms=skew)
+        assert first_sight(beat(at=NOW.wall_ms - age - skew), REMOTE, NOW, noted, None).basis is basis
 
-    def test_a_short_time_is_a_hold_or_two_timeouts_of_the_machine(self):
+    def test_a_short_time_is_a_timeout_of_the_machine_and_the_delay(self):
         slow = beat(at=START - 10**8, interval=600_000)
-        for timing, limit in ((REMOTE, 4_800_000), (attrs.evolve(SLOW, hold_ms=10**7), 10**7)):
-            for ago, basis in ((limit, Basis.LEDGER), (limit + 1, Basis.SENDER)):
+        for timing, limit in ((REMOTE, 2_400_000), (SLOW, 2_460_000)):
+            for ago, basis in ((limit - 1, Basis.LEDGER), (limit, Basis.SENDER)):
                 noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago)
                 assert first_sight(slow, timing, NOW, noted, None).basis is basis
+
+    @pytest.mark.parametrize(("silent", "basis"), [(0, Basis.SENDER), (189_999, Basis.SENDER), (190_000, Basis.LEDGER)])
+    def test_what_was_only_met_is_no_more_than_that_until_it_was_watched_for_a_whole_deadline(self, silent, basis):
+        noted = Observation(incarnation=1, seq=1, seen_ms=NOW.wall_ms - 50_000, silent_ms=silent, rose=False)
+        found = first_sight(beat(), REMOTE, NOW, noted, None)
+        assert (found.basis, found.silence_ms) == (basis, NOW.mono_ms - silent - 50_000)
 
     @pytest.mark.parametrize("seq", [0, 1])
     def test_looks_that_agreed_before_go_on_counting(self, seq):
@@ -127,17 +135,24 @@ class TestAsAnnounced:
         ("status", "timing", "least"),
         [
             (MachineStatus.WARNING, REMOTE, 120_000),
-            (MachineStatus.OFFLINE, REMOTE, 240_000),
+            (MachineStatus.OFFLINE, REMOTE, 1_240_000),
             (MachineStatus.WARNING, SLOW, 180_000),
-            (MachineStatus.OFFLINE, SLOW, 300_000),
+            (MachineStatus.OFFLINE, SLOW, 1_300_000),
         ],
     )
-    def test_the_silence_is_at_least_as_long_as_it_was(self, status, timing, least):
-        short = Known(beat(), Basis.LEDGER, NOW.mono_ms - 50_000, 7)
+    @pytest.mark.parametrize("basis", [Basis.LEDGER, Basis.SENDER])
+    def test_the_silence_is_at_least_as_long_as_it_was(self, status, timing, least, basis):
+        """One that was announced as offline has lasted ever since, whatever was counted."""
+        short = Known(beat(), basis, NOW.mono_ms - 50_000, 7)
         assert as_announced(short, entry(status), timing, NOW) == Known(beat(), Basis.LEDGER, NOW.mono_ms - least, 7)
 
+    def test_a_clock_set_back_since_makes_it_no_shorter(self):
+        short = Known(beat(), Basis.LEDGER, NOW.mono_ms, 7)
+        later = attrs.evolve(entry(), since_ms=NOW.wall_ms + 10**6)
+        assert as_announced(short, later, REMOTE, NOW).silence_ms == NOW.mono_ms - 240_000
+
     def test_a_longer_silence_stays(self):
-        long = Known(beat(), Basis.STAMP, NOW.mono_ms - 900_000, 7)
+        long = Known(beat(), Basis.STAMP, NOW.mono_ms - 1_900_000, 7)
         assert as_announced(long, entry(), LOCAL, NOW) == long
 
     @pytest.mark.parametrize(
@@ -145,18 +160,18 @@ class TestAsAnnounced:
         [
             (Known(beat(seq=2), Basis.LEDGER, 0, 0), entry()),
             (Known(beat(incarnation=2, seq=0), Basis.LEDGER, 0, 0), entry()),
-            (Known(beat(), Basis.SENDER, 999_000, 0), entry()),
             (Known(beat(), Basis.LEDGER, 999_000, 0), entry(MachineStatus.ONLINE)),
             (Known(None, Basis.SENDER, 999_000, 0), entry()),
         ],
-        ids=["risen", "new life", "sender", "online", "no record"],
+        ids=["risen", "new life", "online", "no record"],
     )
     def test_everything_else_is_as_it_was_sighted(self, known, announced):
         assert as_announced(known, announced, REMOTE, NOW) is known
 
     def test_the_promise_counts(self):
         short = Known(beat(interval=60_000), Basis.LEDGER, NOW.mono_ms, 7)
-        assert as_announced(short, entry(), REMOTE, NOW).silence_ms == NOW.mono_ms - 480_000
+        lately = attrs.evolve(entry(), since_ms=NOW.wall_ms)
+        assert as_announced(short, lately, REMOTE, NOW).silence_ms == NOW.mono_ms - 480_000
 
 
 class TestRisen:

@@ -1,0 +1,142 @@
+"""Truth across restarts: what a process that runs only now and then may say of others, on a folder of several hosts."""
+
+from datetime import timedelta
+
+import pytest
+
+from heartbeat_kit import Basis, HeartbeatService, MachineStatus, SharedFolderStorage
+from heartbeat_kit.testing import FakeClock
+
+INSTANT = timedelta(0)
+SKEWS = [0, 600, -600]
+
+
+class Site:
+    """A folder, a true clock, a watcher that is a new process each time, and a machine on another host."""
+
+    def __init__(self, folder, state_dir, skew=0):
+        self.folder, self.state_dir = folder, state_dir
+        self.clock, self.others_clock = FakeClock(), FakeClock()
+        self.others_clock.jump_wall(skew)
+        self.events = []
+
+    def storage(self):
+        return SharedFolderStorage(self.folder, create=True, propagation_delay=INSTANT)
+
+    def wait(self, seconds):
+        self.clock.advance(seconds)
+        self.others_clock.advance(seconds)
+
+    def beat(self):
+        HeartbeatService(self.storage(), clock=self.others_clock, machine_id="web-1", host="elsewhere").register()
+
+    def watcher(self):
+        return HeartbeatService(
+            self.storage(), clock=self.clock, machine_id="watcher", host="here", state_dir=self.state_dir
+        )
+
+    def state(self):
+        return self.watcher().state()["web-1"]
+
+    def check(self):
+        service = self.watcher()
+        self.events += [(event.machine_id, str(event.after)) for event in service.check(force=True).transitions]
+        return service.state()["web-1"]
+
+    def of(self, machine_id="web-1"):
+        return [after for name, after in self.events if name == machine_id]
+
+
+@pytest.fixture
+def site(tmp_path, request):
+    return Site(tmp_path / "share", tmp_path / "state", getattr(request, "param", 0))
+
+
+def test_whom_nobody_saw_beat_does_not_beat_because_the_observer_restarts(site):
+    """Once met, a dead machine's record was taken for a live one's by the next process."""
+    site.beat()
+    site.wait(600)
+    for _ in range(3):
+        seen = site.check()
+        assert (seen.status, seen.basis, seen.reason) == (MachineStatus.OFFLINE, Basis.SENDER, "unconfirmed")
+        site.wait(2)
+    assert site.of() == []
+
+
+def test_but_watched_for_a_whole_deadline_in_all_it_is_offline_and_announced_once(site):
+    """A job every minute finds a death, though none of its processes lives for as long as the deadline."""
+    site.beat()
+    site.wait(600)
+    for _ in range(10):
+        seen = site.check()
+        site.wait(60)
+    assert (seen.status, seen.basis) == (MachineStatus.OFFLINE, Basis.LEDGER)
+    assert site.of() == ["offline"]
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+def test_after_everybody_died_a_single_look_does_not_say_that_they_beat(tmp_path, skew):
+    """It was said for as long as the hold, by every look that noted nothing."""
+    site = Site(tmp_path / "share", tmp_path / "state", skew)
+    for _ in range(10):
+        site.beat()
+        site.check()
+        site.wait(20)
+    site.beat()  # the last one, which nobody noted
+    for silent in range(20, 1_200, 20):
+        site.wait(20)
+        seen = site.state()
+        if silent < 120:
+            assert (seen.status, seen.basis) == (MachineStatus.ONLINE, Basis.LEDGER)
+        else:
+            assert (seen.basis, seen.reason) in ((Basis.SENDER, "unconfirmed"), (Basis.SENDER, "future_stamp"))
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+@pytest.mark.parametrize("every", [60, 300, 3_600])
+def test_a_living_machine_is_online_for_a_job_however_wrong_its_clock_is(tmp_path, skew, every):
+    site = Site(tmp_path / "share", tmp_path / "state", skew)
+    for turn in range(every // 5):
+        site.wait(5)
+        if turn % 6 == 0:
+            site.beat()
+    site.check()
+    for _ in range(6):
+        for turn in range(every // 5):
+            site.wait(5)
+            if turn % 6 == 0:
+                site.beat()
+        seen = site.check()
+    assert (seen.status, seen.basis) == (MachineStatus.ONLINE, Basis.LEDGER)
+    assert set(site.of()) <= {"online"}
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+def test_a_death_between_two_jobs_is_found_and_announced_once(tmp_path, skew):
+    site = Site(tmp_path / "share", tmp_path / "state", skew)
+    for _ in range(5):
+        site.beat()
+        site.check()
+        site.wait(25)
+    site.beat()
+    for _ in range(8):
+        site.wait(300)
+        seen = site.check()
+    assert seen.status is MachineStatus.OFFLINE
+    assert site.of()[-1] == "offline"
+    assert site.of().count("offline") == 1
+
+
+def test_the_silence_of_one_that_was_announced_goes_on_growing(site):
+    """It stood still, because of the time in which nobody ran at most one timeout is counted."""
+    for _ in range(3):
+        site.beat()
+        site.check()
+        site.wait(25)
+    for _ in range(6):
+        site.wait(120)
+        site.check()
+    before = site.state().age
+    site.wait(3_600)
+    assert site.state().age - before == timedelta(seconds=3_600)
+    assert site.of().count("offline") == 1
