@@ -25,7 +25,7 @@ _LONGEST_MS = -timedelta.min // _MILLISECOND
 def epoch_us(moment: datetime) -> int:
     """Microseconds since the epoch of an aware datetime, exactly; naive moments raise `ValueError`."""
     if moment.utcoffset() is None:
-        raise ValueError(f"a time without a time zone names no instant: {moment!r}")
+        raise ValueError(f"a time without a time zone names no instant: {moment.isoformat()}")
     # The stdlib subtraction on purpose: pendulum's own builds an Interval, thirty times slower.
     return datetime.__sub__(moment, _EPOCH) // _MICROSECOND
 

@@ -5,6 +5,7 @@ Owns the camelCase shapes and the messages in English and in the reference's Fre
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import singledispatch
 from typing import Any, Final, Literal
 
@@ -158,17 +159,24 @@ def _(result: FleetState, wanted: _Wanted) -> Wire:
             "success": success,
             "count": len(chosen),
             "machines": [_wire(m, wanted) if wanted.include_details else m.machine_id for m in chosen],
+            "unconfirmedMachines": _unconfirmed(chosen),
             "checkedAt": to_iso(result.retrieved_at_ms),
             "observer": _observer(result),
         }
     return {
         "success": success,
         **{f"{status}Machines": [m.machine_id for m in result.of(status)] for status in MachineStatus},
+        "unconfirmedMachines": _unconfirmed(result),
         "statistics": _wire(result.statistics, wanted),
         **({"heartbeats": {m.machine_id: _wire(m, wanted) for m in result}} if wanted.include_heartbeats else {}),
         "retrievedAt": to_iso(result.retrieved_at_ms),
         "observer": _observer(result),
     }
+
+
+def _unconfirmed(machines: Iterable[MachineState]) -> list[str]:
+    """Those whose status nothing but their own stamp suggests: shown, and never announced."""
+    return [machine.machine_id for machine in machines if machine.reason == "unconfirmed"]
 
 
 @_wire.register

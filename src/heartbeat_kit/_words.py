@@ -1,11 +1,11 @@
-"""How lengths of time and numbers of things are said to people.
+"""How lengths of time, sizes and numbers of things are said to people.
 
 Owns the rounding. Must not know what they are about.
 """
 
 from __future__ import annotations
 
-__all__ = ["counted", "printable", "said"]
+__all__ = ["counted", "printable", "said", "sized"]
 
 
 def said(ms: int | None) -> str:
@@ -51,3 +51,15 @@ def printable(text: str) -> str:
         return text
     escaped = text.encode(errors="backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+
+
+def sized(number: int) -> str:
+    """A number of bytes.
+
+    >>> sized(512), sized(1_500), sized(250_000_000), sized(38_000_000_000)
+    ('512 bytes', '1.5 kB', '250 MB', '38 GB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number} bytes"

@@ -155,6 +155,19 @@ class TestMaintenance:
         assert "\x1b" not in capsys.readouterr().out
 
 
+class TestRemove:
+    def test_a_machine_is_forgotten_once(self, past, capsys):
+        assert main(["remove", "WEB-1"]) == 0
+        assert capsys.readouterr().out == "web-1 is removed\n"
+        assert main(["remove", "web-1"]) == 1
+        assert capsys.readouterr().out == "web-1 was not there\n"
+        assert "web-1" not in past.storage.load().heartbeats
+
+    def test_a_name_that_cannot_be(self, url, capsys):
+        assert main(["remove", "../x"]) == 2
+        assert "INVALID_MACHINE_ID" in capsys.readouterr().err
+
+
 def test_a_moment_without_an_offset_is_local_time():
     assert moment("2026-01-15T22:00") == datetime(2026, 1, 15, 22).astimezone()
     assert moment("2026-01-15T22:00Z") == datetime(2026, 1, 15, 22, tzinfo=UTC)

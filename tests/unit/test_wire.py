@@ -141,6 +141,7 @@ def test_state(state):
         "warningMachines": ["b"],
         "offlineMachines": ["c"],
         "unknownMachines": ["d"],
+        "unconfirmedMachines": [],
         "statistics": {
             "totalMachines": 4,
             "onlineCount": 1,
@@ -194,6 +195,7 @@ def test_the_machines_of_one_status(state):
         "success": True,
         "count": 1,
         "machines": ["c"],
+        "unconfirmedMachines": [],
         "checkedAt": "2026-01-01T00:01:05.000Z",
         "observer": WHO,
     }

@@ -17,8 +17,8 @@ from heartbeat_kit.cli._opening import STORAGE_VARIABLE, both_sides, named, open
 from heartbeat_kit.cli._sync_view import typed
 from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.doctor import Diagnosis, FindingOutcome, diagnose
-from heartbeat_kit.doctor._diagnose import unopened
-from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError, StorageError
+from heartbeat_kit.doctor._diagnose import unopened, without_sync
+from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError, StorageError, SyncError
 from heartbeat_kit.storage._files import replace_file
 from heartbeat_kit.storage._registry import open_existing
 
@@ -70,7 +70,12 @@ def _diagnosis(arguments: Namespace) -> Diagnosis:
         who = default_machine_id() if arguments.machine_id is None else normalize_machine_id(arguments.machine_id)
         return unopened(who, reason, SystemClock().now())
     with opened(arguments) as service:
-        return diagnose(service, both_sides(arguments, service), listen=arguments.listen or 0)
+        try:
+            coordinator, trouble = both_sides(arguments, service), ""
+        except (SyncError, InvalidConfigurationError) as error:
+            coordinator, trouble = None, str(error)
+        diagnosis = diagnose(service, coordinator, listen=arguments.listen or 0)
+    return without_sync(diagnosis, trouble) if trouble else diagnosis
 
 
 def _show(terminal: Terminal, diagnosis: Diagnosis) -> None:

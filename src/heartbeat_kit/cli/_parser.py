@@ -13,7 +13,7 @@ from typing import Any
 from heartbeat_kit.cli._arguments import ERRORS, add_sides, add_storage, add_timing, command, count, late, seconds
 from heartbeat_kit.cli._beat import beat
 from heartbeat_kit.cli._demo import demo
-from heartbeat_kit.cli._parser_ops import add_maintenance, add_report
+from heartbeat_kit.cli._parser_ops import add_maintenance, add_remove, add_report
 from heartbeat_kit.cli._parser_sync import add_sync
 from heartbeat_kit.cli._status import status
 from heartbeat_kit.cli._watch import watch
@@ -45,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_sync(commands)
     add_report(commands)
     add_maintenance(commands)
+    add_remove(commands)
     _add_doctor(commands)
     _add_import(commands)
     _add_mcp(commands)

@@ -1,6 +1,6 @@
-"""What can be asked of `report` and `maintenance`.
+"""What can be asked of `report`, `maintenance` and `remove`.
 
-Owns names, defaults and help texts. Loads neither command, so that other commands pay nothing for them.
+Owns names, defaults and help texts. Loads none of the commands, so that other commands pay nothing for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from heartbeat_kit.cli._arguments import add_storage, add_timing, command, late, moment, seconds
 
-__all__ = ["add_maintenance", "add_report"]
+__all__ = ["add_maintenance", "add_remove", "add_report"]
 
 
 def add_report(commands: Any) -> None:
@@ -77,6 +77,21 @@ def add_maintenance(commands: Any) -> None:
     for each in (plan, show, end):
         _add_observer(each)
         each.add_argument("--json", action="store_true", help="print the windows as JSON")
+
+
+def add_remove(commands: Any) -> None:
+    """The command `remove`."""
+    parser = command(
+        commands,
+        "remove",
+        late("_remove"),
+        summary="forget a machine",
+        description="Removes the record of a machine, also one that cannot be read. Should the machine beat again, "
+        "it is there again.",
+        codes=["0  it is removed", "1  it was not there", "2  it failed, or bad usage"],
+    )
+    parser.add_argument("id", metavar="ID", help="the machine")
+    _add_observer(parser)
 
 
 def _add_observer(parser: argparse.ArgumentParser) -> None:

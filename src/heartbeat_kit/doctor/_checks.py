@@ -11,7 +11,7 @@ from typing import Final
 
 from heartbeat_kit._models import MachineState
 from heartbeat_kit._status import MachineStatus
-from heartbeat_kit._words import counted, said
+from heartbeat_kit._words import counted, said, sized
 from heartbeat_kit.doctor._diagnosis import Finding, FindingOutcome
 from heartbeat_kit.doctor._evidence import Evidence, Got
 
@@ -122,7 +122,7 @@ def free_space(e: Evidence) -> Finding | None:
 
 def _room(where: str, free: int, files: int | None) -> tuple[_Trouble | None, str]:
     """What kind of trouble it is, if it is one, and what is said."""
-    note = f"{free / 1e9:.3g} GB are free for {where}"
+    note = f"{sized(free)} are free for {where}"
     if files is not None and files < _SCARCE_FILES:
         return warning if files else failure, f"{note}, but room for only {counted(files, 'more file')}"
     return failure if free < _NONE_LEFT else warning if free < _SCARCE else None, note
@@ -191,9 +191,9 @@ def _skew(machine: MachineState, e: Evidence) -> int:
 
 def own_clock(e: Evidence) -> Finding | None:
     """Has this host's clock been set back?"""
-    if e.noted.value is None:
+    if e.noted.value is None or e.noted.value.newest_ms is None:
         return None
-    back = e.noted.value - e.now.wall_ms
+    back = e.noted.value.newest_ms - e.now.wall_ms
     if back <= CLOCK_TOLERANCE_MS:
         return fine("own_clock", "later than everything noted before")
     return warning(
@@ -258,10 +258,11 @@ def service(e: Evidence) -> Finding:
     if own is None or own.heartbeat is None:
         return fine("service", f"{e.machine_id} does not beat, it only looks")
     if silent and not meant:
-        return warning("service", f"no service of {e.machine_id} runs on this host: {last}", _START)
+        found = f"no service of {e.machine_id} runs on this host with this state directory: {last}"
+        return warning("service", found, _START)
     if left:
         return fine("service", f"{e.machine_id} said goodbye and does not run")
-    return fine("service", f"no service of {e.machine_id} runs on this host; {last}")
+    return fine("service", f"no service of {e.machine_id} runs on this host with this state directory; {last}")
 
 
 MEDIUM_CHECKS: Final[dict[str, tuple[Check, bool]]] = {

@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+import attrs
+
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._requirements import require_patience
 from heartbeat_kit._service import HeartbeatService
-from heartbeat_kit.doctor._checks import MEDIUM_CHECKS, blindness
+from heartbeat_kit.doctor._checks import MEDIUM_CHECKS, blindness, failure
 from heartbeat_kit.doctor._diagnosis import Diagnosis, Finding
 from heartbeat_kit.doctor._evidence import gather
 from heartbeat_kit.doctor._fleet_checks import FLEET_CHECKS
@@ -19,7 +21,7 @@ from heartbeat_kit.doctor._sync_checks import sync_findings
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.sync import SyncCoordinator
 
-__all__ = ["diagnose", "unopened"]
+__all__ = ["diagnose", "unopened", "without_sync"]
 
 _CHECKS: Final = {**MEDIUM_CHECKS, **FLEET_CHECKS}
 _BLIND: Final = "blind: the machines cannot be seen"
@@ -80,6 +82,16 @@ def diagnose(
         findings=tuple(findings),
         unchecked=unchecked,
         blind=blind,
+    )
+
+
+def without_sync(diagnosis: Diagnosis, reason: str) -> Diagnosis:
+    """The diagnosis where the coordinator cannot be made, for this reason."""
+    found = failure("sync_plan", f"nothing can be synced: {reason}", "give the two folders as they are")
+    why = "the folders cannot be used"
+    unchecked = dict.fromkeys(("sync_journal", "sync_backups", "sync_decisions"), why)
+    return attrs.evolve(
+        diagnosis, findings=(*diagnosis.findings, found), unchecked={**diagnosis.unchecked, **unchecked}
     )
 
 

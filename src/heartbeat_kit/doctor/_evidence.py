@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import attrs
 
 from heartbeat_kit._clock import Clock, Instant
+from heartbeat_kit._events import Reason
 from heartbeat_kit._instance import InstanceLock, local_ledger
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth
 from heartbeat_kit._service import HeartbeatService
@@ -64,6 +65,18 @@ class Got(NamedTuple):
         return self.finished.mono_ms - self.started.mono_ms
 
 
+class Noted(NamedTuple):
+    """What a ledger holds.
+
+    Attributes:
+        newest_ms: The newest time in it, epoch milliseconds.
+        machines: Those announced, and not removed since.
+    """
+
+    newest_ms: int | None
+    machines: tuple[str, ...]
+
+
 @attrs.frozen(kw_only=True)
 class Evidence:
     """Everything the checks judge.
@@ -80,7 +93,7 @@ class Evidence:
         state: The `FleetState`.
         ledger: The `Probe` of a ledger of its own, ``None`` where the storage keeps the ledger.
         state_dir: The `Probe` of the state directory, ``None`` where none is needed.
-        noted: The newest time the ledger holds, epoch milliseconds, or ``None``.
+        noted: What the ledger holds, a `Noted`.
         lock: Whether a service of this machine runs somewhere on this host.
         is_running: The service that was asked runs itself.
         pending: Why its last beat is not stored yet.
@@ -182,7 +195,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
     own_ledger = None if isinstance(storage, SharedLedger) else local_ledger(service.state_dir)
     with closing(own_ledger) if own_ledger is not None else nullcontext():
         ledger = attempt(lambda: None if own_ledger is None else own_ledger.probe())
-        noted = attempt(lambda: _newest_noted(storage if own_ledger is None else own_ledger))
+        noted = attempt(lambda: _noted(storage if own_ledger is None else own_ledger))
     return Evidence(
         now=clock.now(),
         machine_id=name,
@@ -275,14 +288,15 @@ class _Listening:
         return state
 
 
-def _newest_noted(ledger: object) -> int | None:
-    """The newest time a ledger holds, epoch milliseconds; that its history can be read is seen on the way."""
+def _noted(ledger: object) -> Noted:
+    """What a ledger holds; that its history can be read is seen on the way."""
     if isinstance(ledger, EventLog):
         ledger.history("nobody")
-    entries = ledger.read_ledger().values() if isinstance(ledger, SharedLedger) else ()
+    entries = ledger.read_ledger() if isinstance(ledger, SharedLedger) else {}
+    known = (name for name, entry in entries.items() if name[0] != "*" and entry.reason is not Reason.REMOVED)
     seen = ledger.observations().values() if isinstance(ledger, ObservationLog) else ()
-    announced = (entry.announced_ms for entry in entries if entry.announced_ms is not None)
-    return max([*announced, *(each.seen_ms for each in seen)], default=None)
+    announced = (entry.announced_ms for entry in entries.values() if entry.announced_ms is not None)
+    return Noted(max([*announced, *(each.seen_ms for each in seen)], default=None), tuple(sorted(known)))
 
 
 def _state_dir_probe(service: HeartbeatService) -> Probe | None:

@@ -27,7 +27,8 @@ def records(e: Evidence) -> Finding:
     return warning(
         "records",
         listed([f"{name} cannot be read: {why}" for name, why in bad.items()]),
-        "its machine's next beat replaces it; if none comes, delete the file, or remove() the machine",
+        "its machine's next beat replaces a damaged file; if none comes, delete it, or forget the machine with "
+        "heartbeat-kit remove; a folder in its place has to be moved away",
     )
 
 
@@ -51,7 +52,7 @@ def identity(e: Evidence) -> Finding:
     beat = None if own is None else own.heartbeat
     if own is not None and beat is not None and beat.host and beat.host != e.host and beat.left_at_ms is None:
         alive = own.status is MachineStatus.ONLINE
-        if alive and (e.lock.value or e.machine_id in e.heard):
+        if alive and not own.identity_conflict and (e.lock.value or e.machine_id in e.heard):
             rivals.append(f"hosts {beat.host!r} and {e.host!r} both beat as {e.machine_id!r}")
         elif alive and not rivals:
             return warning(
@@ -121,6 +122,13 @@ def medium(e: Evidence) -> Finding | None:
 def fleet(e: Evidence) -> Finding:
     """Is anybody there, and is anybody else heard?"""
     state = e.fleet
+    known = e.noted.value.machines if e.noted.value is not None else ()
+    if not len(state) and known:
+        return failure(
+            "fleet",
+            f"nobody is here, and {counted(len(known), 'machine')} once announced here: {listed(list(known))}",
+            "see that the share is mounted and is the one it was; beat here again only if it was emptied on purpose",
+        )
     if not len(state):
         return warning(
             "fleet",
@@ -143,7 +151,7 @@ def fleet(e: Evidence) -> Finding:
         return warning(
             "fleet",
             f"{listed(lost)}: expected or known, and no record is there",
-            "start it there, or take it out of expected, or remove() it",
+            "start it there, or take it out of expected, or forget it with heartbeat-kit remove",
         )
     numbers = state.statistics
     counts = {

@@ -10,7 +10,7 @@ from typing import Final
 
 from heartbeat_kit._words import counted
 from heartbeat_kit.doctor._checks import failure, fine, listed, warning
-from heartbeat_kit.doctor._diagnosis import Finding
+from heartbeat_kit.doctor._diagnosis import Finding, FindingOutcome
 from heartbeat_kit.errors import (
     BaselineUnavailableError,
     DamagedSyncStateError,
@@ -22,8 +22,10 @@ from heartbeat_kit.sync import SyncCoordinator
 __all__ = ["sync_findings"]
 
 _MEANT: Final = (
-    "see that both folders are whole; a change that is meant is applied with heartbeat-kit sync online --again"
+    "see that both folders are whole; a change that is meant is applied with heartbeat-kit sync online "
+    "--allow-mass-change"
 )
+_RENAME: Final = "do what it says of each; heartbeat-kit sync plan lists them all"
 _DISCARD: Final = "recover(discard_damaged=True) sets it aside and begins anew; every difference is a question then"
 _RECOVER: Final = "recover() finishes it, and so does the next sync"
 
@@ -39,6 +41,8 @@ def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple
     found, unchecked = [journal], {}
     if plan is None:
         why = "an interrupted run is to be finished first"
+        if journal.outcome is FindingOutcome.FAILED:
+            why = "what this machine noted of its syncs is damaged"
         unchecked = {"sync_plan": why, "sync_backups": why}
     else:
         found += [plan, _backups(coordinator, newest_backups)]
@@ -46,6 +50,8 @@ def sync_findings(coordinator: SyncCoordinator, *, newest_backups: int) -> tuple
         found.append(_decisions(coordinator))
     except BaselineUnavailableError:  # the plan says so
         unchecked["sync_decisions"] = "the baseline is not there"
+    except DamagedSyncStateError:  # the journal says so
+        unchecked["sync_decisions"] = unchecked.get("sync_plan", journal.found)
     return found, unchecked
 
 
@@ -66,6 +72,10 @@ def _next_sync(coordinator: SyncCoordinator) -> tuple[Finding, Finding | None]:
     if plan.refusals:
         found = "; ".join(f"{refusal.code}: {refusal.message}" for refusal in plan.refusals)
         return whole, warning("sync_plan", f"the next sync would be refused: {found}", _MEANT)
+    if plan.deferred:
+        left = [f"{path} ({why})" for path, why in plan.deferred.items()]
+        found = f"the next sync would leave {counted(len(left), 'path')} alone: {listed(left, most=3)}"
+        return whole, warning("sync_plan", found, _RENAME)
     return whole, fine("sync_plan", f"the next sync would change {counted(len(plan.effects), 'file')}")
 
 
@@ -99,7 +109,7 @@ def _decisions(coordinator: SyncCoordinator) -> Finding:
     """Does anything wait for a person?"""
     try:
         waiting = coordinator.decisions()
-    except BaselineUnavailableError:
+    except (BaselineUnavailableError, DamagedSyncStateError):
         raise
     except (HeartbeatKitError, OSError) as error:
         return failure("sync_decisions", f"they cannot be listed: {_coded(error)}", _LOOK)
@@ -107,7 +117,7 @@ def _decisions(coordinator: SyncCoordinator) -> Finding:
         return fine("sync_decisions", "nothing waits for a person")
     return warning(
         "sync_decisions",
-        f"{counted(len(waiting), 'question')} waits for a person: {listed([each.path for each in waiting])}",
+        f"{counted(len(waiting), 'question')} to a person: {listed([each.path for each in waiting])}",
         "answer them: heartbeat-kit sync decisions, or approve() and reject()",
     )
 

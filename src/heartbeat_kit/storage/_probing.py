@@ -54,6 +54,7 @@ def nearest_directory(path: str) -> str:
     Raises:
         NotADirectoryError: Something else stands in its way.
     """
+    path = os.path.abspath(path)
     while not os.path.isdir(path):
         if os.path.lexists(path) or os.path.dirname(path) == path:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)

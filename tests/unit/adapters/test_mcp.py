@@ -12,7 +12,7 @@ pytest.importorskip("mcp")
 
 from mcp import Client
 
-from heartbeat_kit import HeartbeatService, SyncCoordinator
+from heartbeat_kit import HeartbeatService, MemoryStorage, StorageTraits, SyncCoordinator
 from heartbeat_kit.adapters.mcp import Host, make_server
 from heartbeat_kit.cli import main
 
@@ -26,6 +26,7 @@ TOOLS = {
         "offlineMachines",
         "warningMachines",
         "unknownMachines",
+        "unconfirmedMachines",
         "statistics",
         "retrievedAt",
     },
@@ -57,6 +58,7 @@ TOOLS = {
 """The fields of the reference that may never be missing, tool by tool."""
 MACHINE = {"machineId", "lastHeartbeat", "status", "offlineSince", "warningSince", "missedHeartbeats", "metadata"}
 GONE_S = 300
+DELAY = timedelta(seconds=10)
 
 
 class Side:
@@ -161,6 +163,32 @@ def test_the_hints_are_true(side, make):
     assert dict(side.service.storage.load().heartbeats) == held
     assert side.service.history() == ()
     assert not any(tool.annotations.read_only_hint for tool in tools_of(make("pc-9", passive=True).host).values())
+
+
+def test_what_may_overwrite_files_says_so(side):
+    """A service that is started syncs by itself, where there are folders to sync."""
+    syncs = {"roosync_sync_on_offline", "roosync_sync_on_online"}
+    starts = {"roosync_start_heartbeat_service", "roosync_heartbeat_service"}
+    alone = Host(HeartbeatService(MemoryStorage(), machine_id="pc-3"))
+    for host, expected in ((side.host, syncs | starts), (alone, syncs)):
+        assert {name for name, tool in tools_of(host).items() if tool.annotations.destructive_hint} == expected
+
+
+def test_whom_only_its_own_stamp_speaks_for_is_marked(tmp_path, clock):
+    """An id in a list looks like a fact."""
+    far = MemoryStorage(
+        traits=StorageTraits(durable=True, cross_process=True, cross_host=True, coherent=False, propagation_delay=DELAY)
+    )
+    HeartbeatService(far, clock=clock, machine_id="pc-2", host="elsewhere").register()
+    clock.advance(GONE_S + 60)
+    side = Side(tmp_path, far, clock, "pc-1")
+    assert side.call("get_heartbeat_state")["unconfirmedMachines"] == ["pc-2"]
+    found = side.call("get_offline_machines")
+    assert (found["machines"], found["unconfirmedMachines"]) == (["pc-2"], ["pc-2"])
+    assert side.call("heartbeat_status", filter="offline")["unconfirmedMachines"] == ["pc-2"]
+    assert side.call("heartbeat_status", filter="online")["unconfirmedMachines"] == []
+    HeartbeatService(far, clock=clock, machine_id="pc-2", host="elsewhere").register()
+    assert side.call("heartbeat_status")["unconfirmedMachines"] == []
 
 
 class TestPresence:

@@ -245,6 +245,28 @@ class TestDamage:
 
 
 class TestServices:
+    def test_a_state_directory_that_is_yet_to_be_made_may_be_relative(self, share, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (service,) = beating(share, now(), "web-1", state_dir="new/deep")
+        assert diagnose(service)["state_dir"].outcome is FindingOutcome.OK
+
+    def test_an_empty_share_where_machines_were_is_not_a_new_one(self, share, tmp_path):
+        """It is not mounted, most likely; to beat there would make it look used."""
+        clock = now()
+        (service, other) = beating(share, clock, "web-1", "web-2", state_dir=tmp_path / "state")
+        service.check(force=True)
+        clock.advance(30)
+        service.register()
+        other.register()
+        assert len(service.check(force=True).transitions) == 2
+        for record in (tmp_path / "share").rglob("*.json"):
+            record.unlink()
+        again = HeartbeatService(share, clock=clock, machine_id="web-1", host="web-1", state_dir=tmp_path / "state")
+        fleet = diagnose(again)["fleet"]
+        assert fleet.outcome is FindingOutcome.FAILED
+        assert "once announced here" in fleet.found
+        assert "mounted" in fleet.remedy
+
     def test_an_own_record_is_as_old_as_its_stamp_whatever_was_noted(self, share, tmp_path):
         """An observer believes at most one timeout of a time nobody looked; but this stamp is by this host's clock."""
         clock = now()

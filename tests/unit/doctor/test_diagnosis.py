@@ -160,6 +160,17 @@ class TestCommand:
         assert shell("doctor", *sides) == 0
         assert "sync journal" in capsys.readouterr().out
 
+    def test_a_workspace_that_is_not_there_is_a_finding_among_others(self, shell, capsys, tmp_path):
+        (tmp_path / "both").mkdir()
+        shell("beat")
+        capsys.readouterr()
+        assert shell("doctor", "--workspace", "gone", "--shared", "both") == 2
+        out = capsys.readouterr().out
+        assert "failed  sync plan" in out
+        assert "nothing can be synced" in out
+        assert "ok      storage read" in out
+        assert "Not checked (the folders cannot be used): sync journal, sync backups, sync decisions." in out
+
     def test_a_place_it_cannot_be_saved_in_is_an_error(self, shell, capsys):
         assert shell("doctor", "--save", "no/such/folder/found.json") == 2
         assert "error OPERATING_SYSTEM" in capsys.readouterr().err

@@ -145,6 +145,18 @@ class TestSync:
         backup.write_bytes(data)
         assert "cannot be restored" in found(diagnose(machine.service, machine.sync), "sync_backups").found
 
+    def test_a_damaged_archive_is_one_trouble(self, world):
+        machine = world.begin(files=TWO)
+        (machine.local / "archive.json").write_text("oops")
+        diagnosis = diagnose(machine.service, machine.sync)
+        found(diagnosis, "sync_journal")
+        assert set(diagnosis.unchecked.values()) == {"what this machine noted of its syncs is damaged"}
+
+    def test_a_file_that_can_never_be_synced(self, world):
+        machine = world.begin(files=TWO)
+        (machine.folder / "link.conf").symlink_to(machine.folder / "a.conf")
+        assert "link.conf" in found(diagnose(machine.service, machine.sync), "sync_plan").found
+
     def test_a_question_that_waits(self, world):
         machine = world.begin(files=TWO)
         machine.write("a.conf", "mine\n")

@@ -69,6 +69,11 @@ class Host:
         return self._coordinator
 
     @property
+    def can_sync(self) -> bool:
+        """Whether there is a coordinator."""
+        return self._coordinator is not None
+
+    @property
     def syncs_by_itself(self) -> bool:
         """Whether a sync follows when machines go and return, as it does while the service runs with a coordinator."""
         return self._auto is not None

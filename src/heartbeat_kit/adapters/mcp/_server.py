@@ -42,11 +42,13 @@ class _Hints(NamedTuple):
     Attributes:
         reads: It changes nothing.
         destroys: It may overwrite or delete, with a backup before.
+        starts: It starts a service, which syncs by itself where the host can.
         repeats: Called again alike it does nothing more.
     """
 
     reads: bool = False
     destroys: bool = False
+    starts: bool = False
     repeats: bool = False
 
 
@@ -55,14 +57,14 @@ _TOOLS: Final = {
     "get_offline_machines": _Hints(reads=True, repeats=True),
     "get_warning_machines": _Hints(reads=True, repeats=True),
     "get_heartbeat_state": _Hints(reads=True, repeats=True),
-    "start_heartbeat_service": _Hints(),
+    "start_heartbeat_service": _Hints(starts=True),
     "stop_heartbeat_service": _Hints(repeats=True),
     "check_heartbeats": _Hints(),
     "sync_on_offline": _Hints(destroys=True, repeats=True),
     "sync_on_online": _Hints(destroys=True, repeats=True),
     "get_decisions": _Hints(reads=True, repeats=True),
     "get_events": _Hints(reads=True, repeats=True),
-    "heartbeat_service": _Hints(),
+    "heartbeat_service": _Hints(starts=True),
     "heartbeat_status": _Hints(),
 }
 
@@ -96,7 +98,7 @@ def make_server(host: Host) -> MCPServer[Any]:
             annotations=ToolAnnotations(
                 # A passive heartbeat is a write, whatever the tool does.
                 read_only_hint=hints.reads and not host.is_passive,
-                destructive_hint=hints.destroys,
+                destructive_hint=hints.destroys or (hints.starts and host.can_sync),
                 idempotent_hint=hints.repeats,
                 open_world_hint=False,
             ),

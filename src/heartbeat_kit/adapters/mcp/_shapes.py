@@ -66,11 +66,12 @@ class HeartbeatData(TypedDict):
 
 
 class Machines(TypedDict):
-    """The machines of one status: ids, or each with its data."""
+    """The machines of one status: ids, or each with its data. Unconfirmed: nothing but its own stamp suggests it."""
 
     success: bool
     count: int
     machines: list[str] | list[HeartbeatData]
+    unconfirmedMachines: list[str]
     checkedAt: str
     observer: Observer
 
@@ -87,13 +88,14 @@ class Statistics(TypedDict):
 
 
 class HeartbeatState(TypedDict):
-    """The fleet."""
+    """The fleet. Of the unconfirmed nothing but their own stamps suggests the status they are listed with."""
 
     success: bool
     onlineMachines: list[str]
     warningMachines: list[str]
     offlineMachines: list[str]
     unknownMachines: list[str]
+    unconfirmedMachines: list[str]
     statistics: Statistics
     heartbeats: NotRequired[dict[str, HeartbeatData]]
     retrievedAt: str

@@ -181,7 +181,7 @@ class Tools:
     def heartbeat_status(
         self,
         filter: Annotated[  # noqa: A002 - as on the wire
-            Literal["all", "online", "offline", "warning"], Field(description="Which of the lists to fill")
+            Literal["all", "online", "offline", "warning", "unknown"], Field(description="Which of the lists to fill")
         ] = "all",
         includeHeartbeats: Heartbeats = False,
         forceCheck: Force = False,
@@ -190,9 +190,12 @@ class Tools:
         """The whole fleet, or one status of it; after a check, if one is asked for."""
         service = self._host.service
         report = service.check(force=forceCheck) if forceCheck or includeChanges else None
-        found = self._wire(Status, service.state(), include_heartbeats=includeHeartbeats)
+        state = service.state()
+        found = self._wire(Status, state, include_heartbeats=includeHeartbeats)
         if filter != "all":
             found.update(cast(Status, {f"{each}Machines": [] for each in _LISTS if each != filter}))
+            chosen = {machine.machine_id for machine in state.of(filter)}
+            found["unconfirmedMachines"] = [name for name in found["unconfirmedMachines"] if name in chosen]
         if includeChanges:
             found["changes"] = self._wire(Checked, report)
         return found
@@ -209,4 +212,6 @@ def _moment(text: str) -> int:
     try:
         return from_iso(text)
     except ValueError as error:
-        raise InvalidConfigurationError(f"since is {text!r:.80}: {error}") from error
+        raise InvalidConfigurationError(
+            f"since is {text!r:.80}: expected a time with its zone, such as 2026-01-15T00:00:00Z"
+        ) from error
