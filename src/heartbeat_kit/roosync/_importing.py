@@ -16,7 +16,7 @@ from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._times import to_iso
 from heartbeat_kit.errors import InvalidConfigurationError, InvalidMetadataError
-from heartbeat_kit.roosync._merging import AHEAD_MS, Merged, ambiguous_names, long_names, merge
+from heartbeat_kit.roosync._merging import AHEAD_MS, Merged, ambiguous_names, long_names, merge, resolved
 from heartbeat_kit.roosync._reading import FOLDER, read_source, source_path
 from heartbeat_kit.roosync._report import ImportReport
 from heartbeat_kit.storage import Storage
@@ -82,7 +82,12 @@ def import_roosync(
     now_ms = (SystemClock() if clock is None else clock).now().wall_ms
     names = {each.machine_id for each in found.evidence}
     given = {normalize_machine_id(other): normalize_machine_id(name) for other, name in (same or {}).items()}
-    other = {**({} if apart else long_names(names)), **given}
+    try:
+        other = resolved({**({} if apart else long_names(names)), **given})
+    except ValueError as error:
+        raise InvalidConfigurationError(
+            f"same names machines in a circle, {error}: say which name is to stay"
+        ) from error
     promised = interval if interval is not None else found.interval_ms or _INTERVAL_MS
     latest_ms, unreadable = now_ms + AHEAD_MS, dict(found.unreadable)
     usable = []

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from heartbeat_kit.roosync._reading import Evidence
 
-__all__ = ["AHEAD_MS", "Merged", "ambiguous_names", "long_names", "merge"]
+__all__ = ["AHEAD_MS", "Merged", "ambiguous_names", "long_names", "merge", "resolved"]
 
 AHEAD_MS: Final = 300_000
 """A clock may be so much ahead of the one that dates files, and of the one of the import."""
@@ -70,6 +70,27 @@ def _candidates(names: Iterable[str]) -> dict[str, list[str]]:
         if word and hyphen and short:
             behind.setdefault(short, []).append(name)
     return {short: behind[short] for short in known if short in behind}
+
+
+def resolved(other: Mapping[str, str]) -> dict[str, str]:
+    """Each name's last: what it stands for may stand for another.
+
+    Raises:
+        ValueError: Names stand for each other in a circle.
+
+    >>> resolved({"po": "web1", "web1": "myia-web1", "db": "db"})
+    {'po': 'myia-web1', 'web1': 'myia-web1'}
+    """
+    last = {}
+    for name in other:
+        way = [name]
+        while (following := other.get(way[-1], way[-1])) != way[-1]:
+            if following in way:
+                raise ValueError(" → ".join([*way, following]))
+            way.append(following)
+        if way[-1] != name:
+            last[name] = way[-1]
+    return last
 
 
 def merge(evidence: Iterable[Evidence], same: Mapping[str, str], latest_ms: int) -> list[Merged]:

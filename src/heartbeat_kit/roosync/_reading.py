@@ -126,7 +126,9 @@ class _Reader:
             return
         for name in names:
             shown = prefix + name
-            if name.lower() == _CONFIG:
+            if os.path.islink(folder / name):
+                self.unreadable[shown] = "a link, which may lead anywhere"
+            elif name.lower() == _CONFIG:
                 self._config(folder / name, shown)
             elif (is_records and _RECORD.match(name)) or _FLEET.fullmatch(name):
                 self.fleet_or_record(folder / name, shown)
@@ -149,6 +151,11 @@ class _Reader:
             self.evidence.append(_evidence(record, shown, name, written_ms))
         except (ValueError, HeartbeatKitError) as error:
             self.unreadable[shown] = str(error)
+            return
+        metadata = record.get("metadata")
+        if not isinstance(metadata, dict | None):
+            found = type(metadata).__name__
+            self.unreadable[f"{shown}: metadata"] = f"a JSON {found}, where an object is expected; left out"
 
     def _config(self, path: Path, shown: str) -> None:
         found = self._json(path, shown)

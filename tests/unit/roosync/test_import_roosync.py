@@ -213,6 +213,40 @@ def test_a_chain_of_names_ends_in_the_longest(tmp_path, clock):
     assert import_roosync(tmp_path, MemoryStorage(), clock=clock).renamed == {"c": "a-b-c", "b-c": "a-b-c"}
 
 
+def test_a_name_that_stands_for_one_that_stands_for_another(tmp_path, clock):
+    for name in ("po", "web1", "myia-web1"):
+        put(tmp_path / "heartbeats" / f"{name}.json", record(name, 1))
+    report = import_roosync(tmp_path, MemoryStorage(), same={"po": "web1"}, clock=clock)
+    assert report.renamed == {"po": "myia-web1", "web1": "myia-web1"}
+    assert report.imported == ("myia-web1",)
+    assert import_roosync(tmp_path, MemoryStorage(), same={"po": "po"}, clock=clock).renamed == {"web1": "myia-web1"}
+
+
+def test_names_in_a_circle_are_refused(tmp_path, clock):
+    for name in ("a", "b"):
+        put(tmp_path / "heartbeats" / f"{name}.json", record(name, 1))
+    storage = MemoryStorage()
+    with pytest.raises(InvalidConfigurationError, match="a → b → a"):
+        import_roosync(tmp_path, storage, same={"a": "b", "b": "a"}, clock=clock)
+    assert storage.load().heartbeats == {}
+
+
+def test_a_link_is_not_followed(tmp_path, clock):
+    put(tmp_path / "heartbeats" / "web1.json", record("web1", 1))
+    put(tmp_path / "elsewhere.json", record("web2", 1))
+    (tmp_path / "heartbeats" / "web2.json").symlink_to(tmp_path / "elsewhere.json")
+    report = import_roosync(tmp_path, MemoryStorage(), clock=clock)
+    assert report.imported == ("web1",)
+    assert report.unreadable == {"heartbeats/web2.json": "a link, which may lead anywhere"}
+
+
+def test_metadata_that_are_no_object_are_said_to_be_left_out(tmp_path, clock):
+    put(tmp_path / "heartbeats" / "web1.json", {**record("web1", 1), "metadata": ["a"]})
+    report = import_roosync(tmp_path, MemoryStorage(), clock=clock)
+    assert report.imported == ("web1",)
+    assert "a JSON list" in report.unreadable["heartbeats/web1.json: metadata"]
+
+
 def test_a_stamp_and_a_file_of_the_future_are_no_evidence(tmp_path, clock):
     put(tmp_path / "heartbeats" / "m1.json", record("m1", -48), hours=-24)
     report = import_roosync(tmp_path, MemoryStorage(), clock=clock)
