@@ -43,7 +43,8 @@ class Events:
     """Events as they come, for ``async for``; made by `AsyncHeartbeatService.events`.
 
     It listens from its making until it is closed, by ``async with``, `aclose` or `AsyncHeartbeatService.stop`. What
-    comes while nobody takes it waits, and nothing is left out.
+    comes while nobody takes it waits, and nothing is left out while this process lives. What waits dies with it: an
+    event that is here is delivered, and is not delivered again after a restart; `AsyncHeartbeatService.history` has it.
     """
 
     def __init__(self, service: HeartbeatService, to: MachineStatus | type | None) -> None:
@@ -57,6 +58,10 @@ class Events:
         return self
 
     async def __anext__(self) -> Any:
+        if asyncio.get_running_loop() is not self._loop:
+            raise InvalidConfigurationError(
+                "these events are of another event loop: call events() in the one that reads"
+            )
         while not self._waiting:
             if self._closed:
                 raise StopAsyncIteration

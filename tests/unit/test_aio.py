@@ -271,6 +271,22 @@ def test_a_stop_in_another_loop_ends_the_streams_of_this_one(storage, clock):
     assert heard == [[]]
 
 
+def test_a_stream_read_in_another_loop_says_so(storage, clock):
+    """It would wait for ever."""
+    service = AsyncHeartbeatService(storage, clock=clock, machine_id="watcher")
+
+    async def made():
+        return service.events()
+
+    async def read(stream):
+        return await anext(stream)
+
+    stream = asyncio.run(made())
+    with pytest.raises(InvalidConfigurationError, match="another event loop"):
+        asyncio.run(read(stream))
+    asyncio.run(stream.aclose())
+
+
 def test_no_thread_of_it_is_left_after_the_end(storage, clock):
     async def live():
         async with AsyncHeartbeatService(storage, clock=clock, machine_id="leaves-nothing") as service:

@@ -79,6 +79,11 @@ def thresholds(e: Evidence) -> Finding:
         if machine.heartbeat is not None and machine.timeout_ms > e.timeout_ms
     ]
     troubles = [listed(slow, most=3)] if slow else []
+    if not e.traits.coherent and 2 * e.timeout_ms < 5 * e.interval_ms:
+        troubles.append(
+            f"T is {said(e.timeout_ms)}, less than 2.5 beats of {said(e.interval_ms)}: when this medium stands still a "
+            "warning may come before that is noticed"
+        )
     saved = e.saved.value or {}
     ours = {"heartbeatInterval": e.interval_ms, "offlineTimeout": e.timeout_ms}
     if e.saved.trouble:
@@ -104,7 +109,8 @@ def thresholds(e: Evidence) -> Finding:
     return warning(
         "thresholds",
         "; ".join(troubles),
-        "configure every machine and every observer alike (HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT)",
+        "configure every machine and every observer alike, with a T of at least 2.5 beats where the medium delays "
+        "(HEARTBEAT_INTERVAL, OFFLINE_TIMEOUT)",
     )
 
 

@@ -9,6 +9,8 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth
@@ -67,7 +69,7 @@ def least_loaded(
 
     Raises:
         NoMachineAvailableError: There is none; the message says what speaks against each.
-        InvalidConfigurationError: `sample` is no positive number.
+        InvalidConfigurationError: `sample` is no positive number, or `load` neither a key nor a function.
 
     >>> from heartbeat_kit import HeartbeatService, MemoryStorage
     >>> service = HeartbeatService(MemoryStorage(), machine_id="scheduler")
@@ -78,6 +80,8 @@ def least_loaded(
     """
     if sample is not None and (type(sample) is not int or sample < 1):
         raise InvalidConfigurationError(f"sample is {sample!r:.80}: expected a whole number of at least 1")
+    if not callable(load) and not isinstance(load, str):
+        raise InvalidConfigurationError(f"load is {load!r:.80}: expected a key of the metadata, or a function")
     of = load if callable(load) else _reader(load)
     loads = {machine.machine_id: found for machine in available(state, where=where) if (found := _number(of(machine)))}
     if not loads:
@@ -112,10 +116,12 @@ def _reader(path: str) -> Load:
 
 
 def _number(value: Any) -> tuple[float] | None:
-    """A finite number, in a tuple because zero is one too."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A finite number of whichever kind, in a tuple because zero is one too."""
+    try:
+        number = float(value) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):  # larger than any that is a load
         return None
-    return (value,)
+    return (number,) if math.isfinite(number) else None
 
 
 def _nobody(state: FleetState, load: str) -> str:

@@ -17,6 +17,7 @@ from heartbeat_kit import (
     HeartbeatService,
     JsonFileStorage,
     MemoryStorage,
+    SharedFolderStorage,
     StorageTraits,
     SystemClock,
 )
@@ -253,6 +254,18 @@ class TestThresholds:
             guest = HeartbeatService(storage, machine_id="web-1", state_dir=tmp_path / "state")
             assert "offlineTimeout 4 min" in found(diagnose(guest), "thresholds").found
         storage.close()
+
+    @pytest.mark.parametrize(("beats", "outcome"), [(2.4, FindingOutcome.WARNING), (2.5, FindingOutcome.OK)])
+    def test_a_timeout_too_short_for_a_medium_that_delays(self, share, tmp_path, beats, outcome):
+        config = HeartbeatConfig(
+            heartbeat_interval=timedelta(seconds=30), offline_timeout=timedelta(seconds=30 * beats)
+        )
+        for storage, expected in (
+            (SharedFolderStorage(tmp_path / "share"), outcome),
+            (share, FindingOutcome.OK),
+        ):
+            (service,) = beating(storage, now(), "web-1", state_dir=tmp_path / "state", config=config)
+            assert diagnose(service)["thresholds"].outcome is expected
 
     def test_this_machine_promises_something_else(self):
         clock, storage = FakeClock(), MemoryStorage()

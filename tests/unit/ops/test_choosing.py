@@ -3,6 +3,8 @@
 import random
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -69,6 +71,22 @@ def test_a_machine_whose_load_nobody_knows_is_not_taken_for_an_idle_one(service,
 def test_a_function_may_not_know_either(service, load):
     state = fleet(service, a=1, b=2)
     assert least_loaded(state, lambda machine: load if machine.machine_id == "a" else 5).machine_id == "b"
+
+
+@pytest.mark.parametrize("of", [Decimal, Fraction, float])
+def test_a_number_is_one_of_whatever_kind(service, of):
+    state = fleet(service, a=3, b=1, c=2)
+    assert least_loaded(state, lambda machine: of(machine.metadata["load"])).machine_id == "b"
+
+
+def test_what_is_larger_than_any_number_is_no_load(service):
+    with pytest.raises(NoMachineAvailableError):
+        least_loaded(fleet(service, a=1), lambda _: 10**400)
+
+
+def test_a_load_that_is_neither_a_key_nor_a_function(service):
+    with pytest.raises(InvalidConfigurationError, match="expected a key"):
+        least_loaded(service.state(), 5)
 
 
 def test_nobody_is_an_error_that_says_why(service, clock):

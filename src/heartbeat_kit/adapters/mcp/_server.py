@@ -88,11 +88,12 @@ def make_server(host: Host) -> MCPServer[Any]:
     """
     server = _Server("heartbeat-kit", version=version("heartbeat-kit"), instructions=_INSTRUCTIONS, log_level="WARNING")
     tools, threads = Tools(host), DaemonThreads(_CALLS, f"mcp {host.service.machine_id}")
+    ends = DaemonThreads(1, f"mcp {host.service.machine_id} ends")  # calls that hang must not hold up the stop
     for name, hints in _TOOLS.items():
         method = getattr(tools, name)
         server.known[f"{_PREFIX}{name}"] = tuple(inspect.signature(method).parameters)
         server.add_tool(
-            _answering(method, host, threads),
+            _answering(method, host, ends if name == "stop_heartbeat_service" else threads),
             name=f"{_PREFIX}{name}",
             description=method.__doc__,
             annotations=ToolAnnotations(
