@@ -167,6 +167,12 @@ def test_the_readme_has_the_two_commands():
     assert f"<!-- ci: test -->\n```bash\n{run}\n```\n" in text
 
 
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=page_id)
+def test_links_have_words_of_their_own(path):
+    """A page is read as it is, too, where nothing fills them in."""
+    assert "[](" not in read(path)
+
+
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CHANGELOG.md"], ids=page_id)
 def test_links_outside_the_pages_lead_somewhere(path):
     """Sphinx sees to the links between pages."""
