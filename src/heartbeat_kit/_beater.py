@@ -67,6 +67,8 @@ class Beater:
         """What the storage last confirmed to hold of ours."""
         self.pending: str | None = None
         """Why the last beat is not stored, or None."""
+        self.met: Heartbeat | None = None
+        """The newest record of another host that stood in the way of a beat of ours: it has our id."""
 
     @property
     def has_beaten(self) -> bool:
@@ -199,6 +201,8 @@ class Beater:
     def _rebase(self, life: _Life, stored: Heartbeat) -> None:
         """Somebody else wrote a newer record under our id: another process of ours, or another host."""
         life.is_new, life.known = False, stored
+        if stored.host and stored.host != self._host:
+            self.met = stored
         if self._unsent is None:
             life.metadata = stored.metadata_json
         life.first_seen_ms = min(life.first_seen_ms, stored.first_seen_ms)

@@ -15,6 +15,7 @@ import attrs
 from heartbeat_kit._beater import Beater
 from heartbeat_kit._clock import Clock, Instant
 from heartbeat_kit._fleet_events import Event
+from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._models import FleetState, ObserverHealth, ObserverState
 from heartbeat_kit._observer import Allowance, Look, Memory, Timing, check_report, fleet_state, look, news_of
@@ -70,6 +71,7 @@ class _Sight(NamedTuple):
     windows: tuple[MaintenanceWindow, ...]
     started: Instant
     finished: Instant
+    between: tuple[Heartbeat, ...]
 
 
 class Watcher:
@@ -110,6 +112,7 @@ class Watcher:
         self._memory = Memory()
         self._observer: ObserverState | None = None
         self._unreadable: Mapping[str, str] = {}
+        self._contested: frozenset[str] = frozenset()
         self._last_check_ms: int | None = None
         self._noted_ms: int | None = None
         self._proposed: dict[str, Move] = {}
@@ -194,7 +197,8 @@ class Watcher:
             found = snapshot.heartbeats.get(self._machine_id)
             if found is None or found.order < expected.order:
                 raise _BlindError("the observer's own heartbeat was written and cannot be read back")
-        return _Sight(snapshot, ledger, observations, windows, started, finished)
+        between = (own.met, expected) if own is not None and own.met is not None and expected is not None else ()
+        return _Sight(snapshot, ledger, observations, windows, started, finished, between)
 
     def _look(self, seen: _Sight, *, late_ms: int, count: bool) -> Look:
         last, blind_ms = self._memory.last, self._memory.blind_ms
@@ -213,6 +217,7 @@ class Watcher:
             count=count,
             observations=seen.observations,
             windows=seen.windows,
+            between=seen.between,
         )
         self._memory = outcome.memory
         if outcome.rises and not outcome.disruption.stalled and self._allowance.learn(outcome.rises):
@@ -270,6 +275,10 @@ class Watcher:
             overdue = "1 machine is" if len(silence.held) == 1 else f"{len(silence.held)} machines are"
             reason = f"nobody else is heard, and {overdue} overdue: the medium may stand still"
         self._be(health, seen.started, reason)
+        contested = outcome.memory.contested
+        for machine_id in sorted(contested.keys() - self._contested):
+            _log.warning("identity conflict of %s: %s", machine_id, contested[machine_id])
+        self._contested = frozenset(contested)
         if seen.snapshot.unreadable != self._unreadable:
             for machine_id, reason in seen.snapshot.unreadable.items():
                 if self._unreadable.get(machine_id) != reason:

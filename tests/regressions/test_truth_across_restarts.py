@@ -140,3 +140,37 @@ def test_the_silence_of_one_that_was_announced_goes_on_growing(site):
     site.wait(3_600)
     assert site.state().age - before == timedelta(seconds=3_600)
     assert site.of().count("offline") == 1
+
+
+@pytest.mark.parametrize("offset", [0, 5, 14])
+def test_two_hosts_that_beat_in_step_under_one_id_find_out(tmp_path, caplog, offset):
+    """Each look found the same one of them, because looks and beats have one period; but the beats met each other."""
+    clock, services = FakeClock(), []
+    for host in ("rack-a", "rack-b"):
+        storage = SharedFolderStorage(tmp_path / "share", create=True, propagation_delay=INSTANT)
+        services.append(
+            HeartbeatService(storage, clock=clock, machine_id="web-1", host=host, state_dir=tmp_path / host)
+        )
+        services[-1].start()
+        clock.advance(offset)
+    clock.advance(300)
+    for service in services:
+        conflict = service.state()["web-1"].identity_conflict
+        assert "'rack-a'" in conflict
+        assert "'rack-b'" in conflict
+    assert caplog.text.count("identity conflict of web-1") == len(services)
+    services[1].stop()
+    clock.advance(3_000)
+    assert services[0].state()["web-1"].identity_conflict is None
+    services[0].stop()
+
+
+def test_a_machine_that_moved_is_no_conflict(tmp_path):
+    clock = FakeClock()
+    for host in ("rack-a", "rack-b"):
+        storage = SharedFolderStorage(tmp_path / "share", create=True, propagation_delay=INSTANT)
+        service = HeartbeatService(storage, clock=clock, machine_id="web-1", host=host, state_dir=tmp_path / host)
+        service.start()
+        clock.advance(300)
+        assert service.state()["web-1"].identity_conflict is None
+        service.stop()

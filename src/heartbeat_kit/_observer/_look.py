@@ -14,6 +14,7 @@ import attrs
 
 from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Reason
+from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._maintenance import MaintenanceWindow
 from heartbeat_kit._observer._announce import Announcer
 from heartbeat_kit._observer._cascade import cascade
@@ -67,6 +68,7 @@ def look(
     count: bool = True,
     observations: Mapping[str, Observation] = _NO_OBSERVATIONS,
     windows: tuple[MaintenanceWindow, ...] = (),
+    between: tuple[Heartbeat, ...] = (),
 ) -> Look:
     """Look once.
 
@@ -84,6 +86,7 @@ def look(
         count: Whether this look counts towards confirmation; a query does not.
         observations: What an earlier process of this observer noted.
         windows: The maintenance windows.
+        between: Records under the observer's own id that it wrote, or met when it did, and that looks may have missed.
     """
     disruption = detect(memory, started, late_ms, min(timing.slot_ms, timing.timeout_ms))
     if memory.last is None:
@@ -102,6 +105,7 @@ def look(
         observer=observer,
         host=host,
         count=count,
+        between=between,
     )
     pass_.run()
     offset = memory.offset_ms

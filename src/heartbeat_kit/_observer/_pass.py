@@ -6,6 +6,7 @@ Owns the bookkeeping between a snapshot and the memory, and the one loop that mu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import attrs
@@ -61,6 +62,7 @@ class Pass:
         observer: str,
         host: str,
         count: bool,
+        between: tuple[Heartbeat, ...] = (),
     ) -> None:
         self.updates: dict[str, Known] = {}
         self.announceable: list[str] = []
@@ -79,6 +81,7 @@ class Pass:
         self._observer = observer
         self._host = host
         self._count = count
+        self._between = between
         self._last = memory.last or started
         self._gap_ms = started.mono_ms - self._last.mono_ms
 
@@ -183,7 +186,7 @@ class Pass:
             if self._disruption.resumed:
                 known = settled(known, self._timing, self._started)
         elif heartbeat.order > before.order:
-            known = self._risen(heartbeat, known, before)
+            known = self._risen(machine_id, heartbeat, known, before)
         elif machine_id in self._memory.removed:
             return
         else:
@@ -199,7 +202,7 @@ class Pass:
         slot = (self._started.mono_ms - ago) // self._timing.slot_ms
         return attrs.evolve(known, flapping=True, changes=inherited(slot))
 
-    def _risen(self, heartbeat: Heartbeat, known: Known, previous: Heartbeat) -> Known:
+    def _risen(self, machine_id: str, heartbeat: Heartbeat, known: Known, previous: Heartbeat) -> Known:
         fresh = risen(
             heartbeat,
             self._timing,
@@ -212,11 +215,16 @@ class Pass:
         if self._timing.delay_ms and not contested and self._travelled(heartbeat):
             self.rises.append(Rise(heartbeat, self._last.mono_ms, self._finished.mono_ms))
         rival = known.rival
-        if rival is not None or heartbeat.host != previous.host:
+        way: tuple[Heartbeat, ...] = (previous, heartbeat)
+        if self._between and machine_id == self._observer:
+            unseen = (each for each in self._between if previous.order < each.order < heartbeat.order)
+            way = (previous, *sorted(unseen, key=lambda each: each.order), heartbeat)
+        if rival is not None or heartbeat.host != previous.host or len(way) > 2:
             # Two that beat in step may be met in the same order for a long time.
             timeout, timing = self._timing.timeout_for(heartbeat.interval_ms), self._timing
             patience = 2 * timeout + timing.delay_ms + timing.hold_ms
-            rival = seen_host(previous, heartbeat, rival, self._started.mono_ms, patience)
+            for before, after in pairwise(way):
+                rival = seen_host(before, after, rival, self._started.mono_ms, patience)
         return known.heard_again(fresh, rival)
 
     def _unreadable(self, machine_id: str, reason: str, known: Known | None) -> None:
