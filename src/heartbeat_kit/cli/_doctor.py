@@ -14,13 +14,13 @@ from typing import Final
 from heartbeat_kit import SystemClock, default_machine_id, normalize_machine_id, to_wire
 from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import STORAGE_VARIABLE, both_sides, named, opened
-from heartbeat_kit.cli._sync_view import typed
 from heartbeat_kit.cli._terminal import Cell, Terminal
 from heartbeat_kit.doctor import Diagnosis, FindingOutcome, diagnose
 from heartbeat_kit.doctor._diagnose import unopened, without_sync
 from heartbeat_kit.errors import InvalidConfigurationError, MissingDependencyError, StorageError, SyncError
 from heartbeat_kit.storage._files import replace_file
 from heartbeat_kit.storage._registry import open_existing
+from heartbeat_kit.sync._typed import typed
 
 __all__ = ["run"]
 

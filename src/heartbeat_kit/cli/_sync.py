@@ -18,7 +18,7 @@ import attrs
 from heartbeat_kit import SyncCoordinator, normalize_machine_id, to_wire
 from heartbeat_kit._words import counted
 from heartbeat_kit.cli._opening import SHARED_VARIABLE, WORKSPACE_VARIABLE, named, opened
-from heartbeat_kit.cli._sync_view import SyncView, typed
+from heartbeat_kit.cli._sync_view import SyncView
 from heartbeat_kit.cli._terminal import Terminal
 from heartbeat_kit.errors import MachineNotOfflineError, MachineNotOnlineError, SyncError
 from heartbeat_kit.sync import (
@@ -31,6 +31,7 @@ from heartbeat_kit.sync import (
     SyncPlan,
     SyncReport,
 )
+from heartbeat_kit.sync._typed import typed
 
 __all__ = [
     "approve",

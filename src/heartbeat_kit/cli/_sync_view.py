@@ -24,8 +24,9 @@ from heartbeat_kit.sync import (
     SyncReport,
     Versions,
 )
+from heartbeat_kit.sync._typed import typed
 
-__all__ = ["SyncView", "typed"]
+__all__ = ["SyncView"]
 
 _SHOWN: Final = 50
 """So many lines of a kind; --json lists them all."""
@@ -41,21 +42,6 @@ _PLANNED: Final = ("files to sync", "conflicts to resolve", "decisions to create
 _INDENT: Final = "  "
 _ID: Final = 8
 _LINES: Final = 200
-
-_TYPED: Final = {
-    "recover(discard_damaged=True)": "'heartbeat-kit sync recover --discard-damaged'",
-    "recover()": "'heartbeat-kit sync recover'",
-    "adopt_baseline()": "'heartbeat-kit sync init'",
-    "decisions()": "'heartbeat-kit sync decisions --all'",
-    "register() or start() its service": "see that it beats",
-    "prune(dry_run=True)": "'heartbeat-kit sync prune --dry-run'",
-    "apply(plan(guards=Guards.off()))": "pass --allow-mass-change once",
-    "with force=True": "with --force",
-    "action='sync_to_baseline'": "--action sync_to_baseline",
-    "action='keep_target'": "--action keep_target",
-    "point state_dir": "point --state-dir",
-}
-"""What the errors of the library call in Python, and what does the same here."""
 
 
 class SyncView:
@@ -276,10 +262,3 @@ def _id_width(known: Collection[Decision]) -> int:
     """How much of an id names one decision only."""
     ids = {each.id for each in known}
     return next((n for n in range(_ID, 32) if len({each[:n] for each in ids}) == len(ids)), 32)
-
-
-def typed(text: str) -> str:
-    """A sentence of the library, with what is called in Python replaced by what is typed here."""
-    for called, command in _TYPED.items():
-        text = text.replace(called, command)
-    return text

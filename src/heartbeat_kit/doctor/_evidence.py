@@ -180,6 +180,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
     name, traits = service.machine_id, storage.traits
     write = attempt(lambda: _probe_of(storage, name))
     read = attempt(storage.load)
+    saved = attempt(lambda: _saved(storage))  # before the lock: a service that starts meanwhile was not killed
     listening = _Listening(service)
     if listen_ms and not read.trouble and traits.cross_host and not traits.server_clock:
         state = attempt(lambda: listening.until_all_beat(listen_ms))
@@ -212,7 +213,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
         lock=lock,
         is_running=service.is_running,
         pending=service.status.pending,
-        saved=attempt(lambda: _saved(storage)),
+        saved=saved,
         heard=listening.heard,
         gap_ms=listening.gap_ms,
     )

@@ -21,6 +21,7 @@ from heartbeat_kit._threads import DaemonThreads
 from heartbeat_kit.adapters.mcp._host import Host
 from heartbeat_kit.adapters.mcp._tools import Tools
 from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, MachineNotOfflineError
+from heartbeat_kit.sync._typed import typed
 
 __all__ = ["make_server"]
 
@@ -156,7 +157,7 @@ def _answering(method: Callable[..., Any], host: Host, threads: DaemonThreads) -
         try:
             return method(*args, **kwargs)
         except HeartbeatKitError as error:
-            message = str(error)
+            message = typed(str(error))
             if host.locale == "fr" and isinstance(error, MachineNotOfflineError):
                 message = f"La machine {error.machine_id} n'est pas offline"
             return _failed(f"{error.code}: {message}")
