@@ -112,6 +112,19 @@ def test_a_living_machine_is_online_for_a_job_however_wrong_its_clock_is(tmp_pat
 
 
 @pytest.mark.parametrize("skew", SKEWS)
+def test_a_return_between_two_jobs_far_apart_is_announced_however_wrong_its_clock_is(tmp_path, skew):
+    """How far the clock is off is remembered through a long silence, of which only some was counted."""
+    site = Site(tmp_path / "share", tmp_path / "state", skew)
+    for beats in (True, True, False, False, False, False, True):
+        for turn in range(720):
+            site.wait(5)
+            if beats and turn % 6 == 0:
+                site.beat()
+        site.check()
+    assert site.of()[-2:] == ["offline", "online"]
+
+
+@pytest.mark.parametrize("skew", SKEWS)
 def test_a_death_between_two_jobs_is_found_and_announced_once(tmp_path, skew):
     site = Site(tmp_path / "share", tmp_path / "state", skew)
     for _ in range(5):

@@ -31,7 +31,9 @@ def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instan
     unconfirmed = known.basis is Basis.SENDER
     # Looks that agreed on what a stamp suggests count for nothing.
     candidate, agreed = (None, 0) if unconfirmed else (known.candidate, known.agreed)
-    seen_ms, silent_ms, rose = known.rose_wall_ms, 0, not unconfirmed
+    seen_ms, silent_ms, rose, skew_ms = known.rose_wall_ms, 0, not unconfirmed, 0
+    if known.heartbeat is not None:
+        skew_ms = known.rose_wall_ms - known.heartbeat.last_heartbeat_ms
     if noted is not None and noted.order == order:
         silent = now.mono_ms - known.silence_ms
         grown = silent - noted.silent_ms >= timing.timeout_ms // 2 or noted.seen_ms > now.wall_ms
@@ -39,10 +41,8 @@ def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instan
         counted = (candidate, agreed) != (noted.candidate, noted.agreed)
         if not (counted or (grown and not announced)):
             return None
-        seen_ms, silent_ms, rose = now.wall_ms, silent, noted.rose
-    skew_ms = 0 if noted is None else noted.skew_ms
-    if known.heartbeat is not None:
-        skew_ms = known.rose_wall_ms - known.heartbeat.last_heartbeat_ms
+        # When it rose is known best by the note that was made then.
+        seen_ms, silent_ms, rose, skew_ms = now.wall_ms, silent, noted.rose, noted.skew_ms
     return Observation(
         incarnation=order[0],
         seq=order[1],

@@ -147,7 +147,8 @@ class SyncCoordinator:
             dry_run: Only say what would be done; nothing at all is written.
 
         Raises:
-            MachineNotOfflineError: It is not offline, or nobody can tell.
+            MachineNotOfflineError: It is not offline, or nobody can tell. An unconfirmed offline is taken, because a
+                single run may know no more; what syncs by itself (`attach`) waits for what is announced.
             SyncError: Refused, by its code; nothing was changed.
             OfflineSyncError: It failed; the cause is chained.
         """
