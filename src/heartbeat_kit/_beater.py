@@ -203,7 +203,7 @@ class Beater:
         life.is_new, life.known = False, stored
         if stored.host and stored.host != self._host:
             self.met = stored
-        if self._unsent is None:
+        elif self._unsent is None:  # another process of ours said something since; what another host says is not ours
             life.metadata = stored.metadata_json
         life.first_seen_ms = min(life.first_seen_ms, stored.first_seen_ms)
         if stored.incarnation == life.incarnation or not self._new_life:

@@ -170,6 +170,17 @@ def test_a_running_service_goes_on_in_its_life_after_a_one_shot(storage):
     assert service.beat(at(2), 30_000).heartbeat.order == (START, 3)
 
 
+@pytest.mark.parametrize(("host", "kept"), [("here", {"a": 2}), ("elsewhere", {"a": 1})])
+def test_what_another_process_of_the_host_said_stays_and_what_another_host_said_does_not(storage, host, kept):
+    service = beater(storage)
+    service.begin()
+    service.beat(at(0), 30_000, metadata=_metadata.encode({"a": 1}))
+    beater(storage, host).beat(at(10), 30_000, metadata=_metadata.encode({"a": 2}))
+    service.beat(at(30), 30_000)
+    assert stored(storage).metadata == kept
+    assert (service.met is None) == (host == "here")
+
+
 def test_a_one_shot_follows_a_service_that_began_a_new_life(storage):
     shot, service = beater(storage), beater(storage)
     shot.beat(at(0), 30_000)
