@@ -123,6 +123,12 @@ class MachineState:
         return optional_datetime(self.cascade_ms)
 
     @property
+    def unconfirmed(self) -> bool:
+        """Whether nothing but the sender's own stamp suggests its status, which is shown then and never announced."""
+        stamped = self.heartbeat is not None and self.heartbeat.left_at_ms is None
+        return self.basis is Basis.SENDER and stamped and self.status is not MachineStatus.UNKNOWN
+
+    @property
     def in_maintenance(self) -> bool:
         """Whether a maintenance window holds now, in which its events are suppressed."""
         return self.maintenance is not None

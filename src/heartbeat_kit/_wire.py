@@ -176,7 +176,7 @@ def _(result: FleetState, wanted: _Wanted) -> Wire:
 
 def _unconfirmed(machines: Iterable[MachineState]) -> list[str]:
     """Those whose status nothing but their own stamp suggests: shown, and never announced."""
-    return [machine.machine_id for machine in machines if machine.reason == "unconfirmed"]
+    return [machine.machine_id for machine in machines if machine.unconfirmed]
 
 
 @_wire.register

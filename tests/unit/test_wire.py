@@ -7,6 +7,7 @@ import pytest
 from core_values import START, beat, event, fleet, machine, observer
 
 from heartbeat_kit import (
+    Basis,
     CheckReport,
     HeartbeatConfig,
     MachineStatus,
@@ -188,6 +189,14 @@ def test_heartbeat_data_without_a_record_leaves_out_what_there_is_not():
     wire = to_wire(machine("d", MachineStatus.UNKNOWN, heartbeat=None, reason="never_seen"))
     assert {"lastHeartbeat", "firstSeen"} & wire.keys() == set()
     assert (wire["offlineSince"], wire["warningSince"], wire["missedHeartbeats"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("reason", ["unconfirmed", "absent", "unreadable"])
+def test_what_only_a_stamp_suggests_is_marked_whatever_else_is_said_of_it(reason):
+    hearsay = machine("c", MachineStatus.OFFLINE, basis=Basis.SENDER, reason=reason)
+    assert to_wire(fleet(hearsay))["unconfirmedMachines"] == ["c"]
+    assert to_wire(fleet(hearsay), only="offline")["unconfirmedMachines"] == ["c"]
+    assert to_wire(fleet(machine("d", MachineStatus.UNKNOWN, basis=Basis.SENDER)))["unconfirmedMachines"] == []
 
 
 def test_the_machines_of_one_status(state):

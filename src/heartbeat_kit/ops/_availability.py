@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from heartbeat_kit._events import Basis, Reason, Transition
+from heartbeat_kit._events import Reason, Transition
 from heartbeat_kit._fleet_events import Event
 from heartbeat_kit._models import FleetState, MachineState
 from heartbeat_kit._requirements import require_moment
@@ -18,7 +18,7 @@ from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.ops._report import AvailabilityReport, MachineAvailability, Outage
 
-__all__ = ["availability", "is_unconfirmed", "reckon"]
+__all__ = ["availability", "is_hearsay", "reckon"]
 
 
 _Change = tuple[int, MachineStatus, bool, int | None]
@@ -142,6 +142,8 @@ def _stretches(changes: Sequence[_Change], since_ms: int, until_ms: int) -> list
     found: list[_Stretch] = []
     ends = [*(change[0] for change in changes[1:]), max(until_ms, changes[-1][0])]
     for number, ((began, status, planned, beat), ended) in enumerate(zip(changes, ends, strict=True), start=1):
+        if ended <= began:  # two that fall on one moment are no change between two outages
+            continue
         end = min(ended, until_ms)
         goes_on = number == len(changes) or ended > until_ms
         length_ms = max(end - max(began, since_ms), 0)
@@ -179,7 +181,7 @@ def _unannounced(now: MachineState | None, since_ms: int) -> list[_Change]:
     first_ms = beat.first_seen_ms
     changes: list[_Change] = [(min(since_ms, first_ms), MachineStatus.UNKNOWN, False, None)]
     changes.append((first_ms, MachineStatus.ONLINE, False, None))
-    if now.status is MachineStatus.UNKNOWN or is_unconfirmed(now):
+    if now.status is MachineStatus.UNKNOWN or is_hearsay(now):
         changes.append((max(beat.last_heartbeat_ms, first_ms), MachineStatus.UNKNOWN, False, beat.last_heartbeat_ms))
         return changes
     for at, status in ((now.warning_since_ms, MachineStatus.WARNING), (now.offline_since_ms, MachineStatus.OFFLINE)):
@@ -189,7 +191,6 @@ def _unannounced(now: MachineState | None, since_ms: int) -> list[_Change]:
     return changes
 
 
-def is_unconfirmed(now: MachineState) -> bool:
+def is_hearsay(now: MachineState) -> bool:
     """Nothing but the sender's own clock says that it is silent."""
-    left = now.heartbeat is not None and now.heartbeat.left_at_ms is not None
-    return now.basis is Basis.SENDER and now.status is not MachineStatus.ONLINE and not left
+    return now.unconfirmed and now.status is not MachineStatus.ONLINE

@@ -12,7 +12,7 @@ from heartbeat_kit._models import FleetState, ObserverHealth
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._times import epoch_ms
 from heartbeat_kit.errors import InvalidConfigurationError
-from heartbeat_kit.ops._availability import is_unconfirmed, reckon
+from heartbeat_kit.ops._availability import is_hearsay, reckon
 from heartbeat_kit.ops._report import AvailabilityReport
 from heartbeat_kit.storage import EventLog, SharedLedger
 
@@ -74,7 +74,7 @@ def _bounds(day: dt.date, tz: str, now_ms: int) -> tuple[int, int]:
 def _note(service: HeartbeatService, state: FleetState) -> str:
     if state.observer.health is not ObserverHealth.OK:
         return f"the observer is {state.observer.health} now, so the last of it may be missing"
-    unconfirmed = [machine.machine_id for machine in state if is_unconfirmed(machine)]
+    unconfirmed = [machine.machine_id for machine in state if is_hearsay(machine)]
     if unconfirmed:
         return f"nothing but their own clocks says that these are silent now: {', '.join(unconfirmed)}"
     if isinstance(service.storage, SharedLedger) and not isinstance(service.storage, EventLog):

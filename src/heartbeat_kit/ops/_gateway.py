@@ -100,9 +100,6 @@ class Gateway:
                 f"every is {self._every_ms / 1000:g} s, longer than the beat of {self._interval_ms / 1000:g} s that is "
                 "promised: flush more often, or promise less"
             )
-        config = service.config
-        timing = Timing(heartbeat_ms=span_ms(config.heartbeat_interval), timeout_ms=span_ms(config.offline_timeout))
-        self._timeout_ms = timing.timeout_for(self._interval_ms)
         self._service = service
         self._clock = service.clock
         self._beaters: dict[str, Beater] = {}
@@ -144,9 +141,9 @@ class Gateway:
         with self._flushing:
             with self._lock:
                 reports = dict(self._waiting)
-            now = self._clock.now()
-            expired = {name for name, report in reports.items() if _age_ms(report, now) >= self._timeout_ms}
-            storage, host = self._service.storage, self._service.host
+            now, storage, host = self._clock.now(), self._service.storage, self._service.host
+            timeout_ms = Timing.of(self._service.config, storage.traits).timeout_for(self._interval_ms)
+            expired = {name for name, report in reports.items() if _age_ms(report, now) >= timeout_ms}
             due = []
             for name in reports.keys() - expired:
                 beater = self._beaters.setdefault(name, Beater(storage, name, host))

@@ -39,17 +39,12 @@ class Merged(NamedTuple):
 
 
 def long_names(names: Iterable[str]) -> dict[str, str]:
-    """The long name of each short one.
+    """The next longer name of each short one; `resolved` follows them to their end.
 
     >>> long_names(["po-2024", "myia-po-2024", "web1", "myia-web1", "01"])
     {'po-2024': 'myia-po-2024', 'web1': 'myia-web1'}
     """
-    longer = {short: found[0] for short, found in _candidates(names).items() if len(found) == 1}
-    for short, name in longer.items():
-        while name in longer:
-            name = longer[name]  # noqa: PLW2901 - each is longer than the one before, so there is an end
-        longer[short] = name
-    return longer
+    return {short: found[0] for short, found in _candidates(names).items() if len(found) == 1}
 
 
 def ambiguous_names(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -120,6 +120,11 @@ class TestReckoning:
         machine = report((6, "online", "offline"), (5, "offline", "online"), (7, "online", "warning"))
         assert hours(machine) == (7, 17, 0, 0, 0)
 
+    def test_an_outage_is_one_though_an_event_falls_on_its_moment(self):
+        machine = report((4, "online", "offline"), (6, "offline", "online"), (6, "online", "offline"))
+        assert len(machine.outages) == 1
+        assert hours(machine) == (4, 0, 20, 0, 0)
+
     @given(
         st.lists(st.tuples(st.floats(-10, 34), st.sampled_from([*NAMES]), st.booleans()), min_size=1, max_size=12),
         st.floats(0, 12),
