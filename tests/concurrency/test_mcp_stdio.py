@@ -111,8 +111,8 @@ def test_a_strangers_path(tmp_path):
     asyncio.run(walk())
 
 
-SLOW = """
-import sys, threading
+HELD = """
+import signal, sys, threading
 from heartbeat_kit import HeartbeatService, MemoryStorage
 from heartbeat_kit.cli import _mcp
 from heartbeat_kit.testing import FaultyStorage
@@ -123,7 +123,12 @@ class Arguments:
 @_mcp.contextlib.contextmanager
 def opened(_):
     storage = FaultyStorage(MemoryStorage())
-    storage.before("load", lambda: (print("it hangs", file=sys.stderr, flush=True), threading.Event().wait()))
+    def held():
+        print("it hangs", file=sys.stderr, flush=True)
+        if sys.argv[1:]:
+            signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+        threading.Event().wait()
+    storage.before("load", held)
     yield HeartbeatService(storage, machine_id="pc-1")
 
 _mcp.opened = opened
@@ -150,6 +155,16 @@ def raw(*words):
             server.kill()
 
 
+@contextlib.contextmanager
+def held(root, *number):
+    """A server with a call under way that its storage never answers; a signal given goes to the thread of that call."""
+    (root / "held.py").write_text(HELD)
+    with raw(sys.executable, str(root / "held.py"), *(str(int(each)) for each in number)) as server:
+        tell(server, "tools/call", name="roosync_get_heartbeat_state", arguments={})
+        assert server.stderr.readline() == b"it hangs\n"
+        yield server
+
+
 def tell(server, method, **parameters):
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
     server.stdin.write(json.dumps(message).encode() + b"\n")
@@ -165,12 +180,15 @@ def words(tmp_path):
 
 def test_a_call_that_hangs_keeps_no_server_alive(tmp_path):
     """Its client goes while a storage does not answer: the process ends."""
-    (tmp_path / "slow.py").write_text(SLOW)
-    with raw(sys.executable, str(tmp_path / "slow.py")) as server:
-        tell(server, "tools/call", name="roosync_get_heartbeat_state", arguments={})
-        assert server.stderr.readline() == b"it hangs\n"
+    with held(tmp_path) as server:
         server.stdin.close()
         assert server.wait(PATIENCE_S) == 0
+
+
+def test_a_signal_that_another_thread_takes_ends_the_server(tmp_path):
+    """Nothing wakes the event loop then; as little does a signal that comes just before the loop begins to wait."""
+    with held(tmp_path, signal.SIGTERM) as server:
+        assert server.wait(PATIENCE_S) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

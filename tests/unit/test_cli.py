@@ -488,6 +488,17 @@ class TestStopSignals:
             assert signals.wait(30), "later waits end at once"
             assert time.monotonic() - began < 10
 
+    @pytest.mark.skipif(os.name == "nt", reason="needs POSIX")
+    def test_whoever_waits_hears_a_signal_that_no_handler_could_answer_yet(self):
+        """The main thread runs no Python here until the wait is over, and another thread takes the signal."""
+        with StopSignals() as signals:
+            waiting = threading.Thread(target=signals.wait, args=(30,))
+            waiting.start()
+            threading.Timer(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+            waiting.join(10)
+            assert not waiting.is_alive()
+            assert signals.received == signal.SIGTERM
+
     def test_another_thread_may_ask(self):
         with StopSignals() as signals:
             threading.Timer(0.05, signals.stop).start()

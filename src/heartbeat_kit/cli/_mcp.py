@@ -11,11 +11,10 @@ import os
 import threading
 from argparse import Namespace
 from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from heartbeat_kit.cli._opening import both_sides, opened
-from heartbeat_kit.cli._signals import answer_stops, restore
+from heartbeat_kit.cli._signals import StopSignals
 from heartbeat_kit.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -51,20 +50,22 @@ def run(arguments: Namespace) -> int:
 @contextlib.contextmanager
 def _ended_by_signals(host: Host) -> Iterator[None]:
     """While it serves, a request to stop ends the heartbeats and then the process, whatever waits on standard input."""
+    with StopSignals() as signals:
+        # On another thread: this one waits in an event loop, which not every signal wakes, or may hold any lock.
+        watching = threading.Thread(target=_end_when_asked, args=(signals, host), daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            signals.stop()
+            watching.join()
 
-    def end(number: int, _: FrameType | None) -> None:
-        # On another thread, because this one may hold any lock just now.
-        threading.Thread(target=_end, args=(host, number), daemon=True).start()
 
-    before = answer_stops(end)
-    try:
-        yield
-    finally:
-        restore(before)
-
-
-def _end(host: Host, number: int) -> None:
+def _end_when_asked(signals: StopSignals, host: Host) -> None:
+    signals.wait()
+    if signals.received is None:
+        return  # the client went
     closing = threading.Thread(target=host.close, daemon=True)
     closing.start()
     closing.join(_PATIENCE_S)
-    os._exit(128 + number)
+    os._exit(128 + signals.received)

@@ -1,7 +1,9 @@
 """`StopSignals`: a wait that a signal ends at once.
 
-Owns the signals that ask a command to stop, for as long as it runs. A Python handler may run while its own thread
-holds any lock, so none is taken in it: the kernel's wake-up byte in a socket ends the wait.
+Owns the signals that ask a command to stop, for as long as it runs. A Python handler runs in the main thread only, and
+only once that runs Python again: not while it waits and another thread took the signal, nor where the signal came just
+before it began to wait. So the byte that the C handler writes, in whatever thread, tells of the signal and ends the
+wait. A Python handler may also run while its own thread holds any lock, so none is taken in it.
 """
 
 from __future__ import annotations
@@ -9,30 +11,16 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Final, Self
 
-__all__ = ["StopSignals", "answer_stops", "restore"]
+__all__ = ["StopSignals"]
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
-def answer_stops(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Let a handler answer every request to stop that is not ignored; returns what answered before, for `restore`."""
-    numbers = (getattr(signal, name, None) for name in _NAMES)
-    heeded = [number for number in numbers if number is not None and signal.getsignal(number) is not signal.SIG_IGN]
-    return {number: signal.signal(number, handler) for number in heeded}
-
-
-def restore(before: Mapping[int, Any]) -> None:
-    """Give the signals back to what answered before."""
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 class StopSignals:
-    """While entered, a request to stop is noted instead of ending the process. For the main thread.
+    """While entered, a request to stop is noted instead of ending the process. Entered and left by the main thread.
 
     What is ignored stays ignored: `nohup` means it, and so does a shell that starts a job in the background.
     """
@@ -46,11 +34,14 @@ class StopSignals:
         self._here, self._there = socket.socketpair()
         self._there.setblocking(False)
         self._woke_before = signal.set_wakeup_fd(self._there.fileno(), warn_on_full_buffer=False)
-        self._before = answer_stops(self._note)
+        numbers = (getattr(signal, name, None) for name in _NAMES)
+        heeded = [each for each in numbers if each is not None and signal.getsignal(each) is not signal.SIG_IGN]
+        self._before: dict[int, Any] = {number: signal.signal(number, self._note) for number in heeded}
         return self
 
     def __exit__(self, *exc: object) -> None:
-        restore(self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         signal.set_wakeup_fd(self._woke_before)
         self._here.close()
         self._there.close()
@@ -67,13 +58,18 @@ class StopSignals:
             self._there.send(b"\0")
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for so long (None: without limit) or until somebody asks to stop; true if somebody did."""
+        """Wait for so long (None: without limit) or until somebody asks to stop; true if somebody did.
+
+        One thread waits at a time, whichever it is.
+        """
         self._here.settimeout(None if seconds is None else max(seconds, 0.001))
         with contextlib.suppress(TimeoutError):
-            while not self._asked and self._here.recv(64):
-                continue  # the byte comes first, the handler that notes the signal runs right after
+            while not self._asked:
+                for number in self._here.recv(64):
+                    if number in self._before:
+                        self._note(number)
         return self._asked
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _note(self, number: int, _: FrameType | None = None) -> None:
         self.received = self.received or number
-        self._asked = True
+        self.stop()  # an event loop of Windows takes the wake-up byte for itself: whoever waits gets another
