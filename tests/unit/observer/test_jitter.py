@@ -317,17 +317,17 @@ def test_a_medium_that_stood_still_is_not_jitter(minutes):
 
 def test_a_gap_of_many_beats_is_not_counted_beat_by_beat(meter, sender):
     """Numbers that rise by 40,000 a beat cost no 40,000 steps."""
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(200):
         sender.seq += 40_000
         sender.now_ms += 15_000
         sender.beat()
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert meter.p99_ms < 6_000
 
 
 def test_a_rise_is_cheap():
     model = Model(4)
-    started = time.perf_counter()
+    started = time.process_time()
     model.feed(JitterMeter())
-    assert (time.perf_counter() - started) / len(model.rises) < 100e-6
+    assert (time.process_time() - started) / len(model.rises) < 100e-6

@@ -266,7 +266,7 @@ def test_groups_are_apart_and_a_path_without_trouble_is_in_none():
 
 
 def test_hostile_names_are_judged_at_once():
-    started = time.perf_counter()
+    started = time.process_time()
     for name in [
         "(" * 255,
         "(conflicted copy 2024-01-0" * 9,
@@ -278,13 +278,13 @@ def test_hostile_names_are_judged_at_once():
         path_problem(name)
         path_problem("/".join([name] * 4))
         is_passed_over(name)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_large_tree_is_judged_fast():
     """A tenth of a tree of 100,000 files, with room for a slow machine."""
     paths = [f"etc/app-{i % 97}/part_{i % 11}/settings-{i}.json" for i in range(10_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     assert not any(map(path_problem, paths))
     assert collisions(paths) == {}
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -245,9 +245,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("pattern", "path"), HOSTILE, ids=range(len(HOSTILE)))
 def test_no_pattern_takes_long(pattern, path):
-    started = time.perf_counter()
+    started = time.process_time()
     selection = Selection(include=pattern, exclude=pattern)
     assert not compile_glob(pattern)(path)
     assert not selection.covers(path)
     selection.may_hold(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
