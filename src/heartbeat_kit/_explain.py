@@ -32,7 +32,7 @@ _REASONS = {
     "stands still",
     "never_seen": "no readable record of it was ever seen",
     "future_stamp": "its stamp lies in the future, which proves nothing; its next beat will",
-    "unconfirmed": "its own stamp is all that speaks for it until its next beat is seen here",
+    "unconfirmed": "its own stamp says so, which is all there is until its next beat is seen here",
     "pending": "more looks must agree before its status moves",
     "settling": "it has not beaten since the observer was disturbed, and is given time to",
 }

@@ -84,11 +84,3 @@ def beats_every(service, clock, period_ms):
         return clock.now().mono_ms + period_ms
 
     return step
-
-
-def looks_every(service, clock, period_ms):
-    def step():
-        service.state()
-        return clock.now().mono_ms + period_ms
-
-    return step

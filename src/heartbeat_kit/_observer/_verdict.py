@@ -17,7 +17,7 @@ from heartbeat_kit._observer._known import NEVER, Known
 from heartbeat_kit._observer._timing import Timing
 from heartbeat_kit._status import MachineStatus, status_of_age
 
-__all__ = ["Judged", "believed_ms", "deadlines", "evidence_of", "judge", "never_seen"]
+__all__ = ["Judged", "believed_ms", "deadlines", "evidence_of", "judge", "never_seen", "watched_ms"]
 
 _SEVERITY: Final = {MachineStatus.ONLINE: 0, MachineStatus.WARNING: 1, MachineStatus.OFFLINE: 2}
 
@@ -118,14 +118,15 @@ def _grown(known: Known, timing: Timing, now: Instant) -> Known:
         return known
     if known.heartbeat is not None and known.heartbeat.left_at_ms is not None:
         return attrs.evolve(known, basis=Basis.OBSERVER)
-    if now.mono_ms < _watched_ms(known, timing):
+    if now.mono_ms < watched_ms(known, timing):
         return known
     # What the stamp suggested counts for nothing from now on; what the ledger told is kept.
     verdict = known.verdict if known.heartbeat is None else MachineStatus.UNKNOWN
     return attrs.evolve(known, basis=Basis.OBSERVER, verdict=verdict)
 
 
-def _watched_ms(known: Known, timing: Timing) -> int:
+def watched_ms(known: Known, timing: Timing) -> int:
+    """When the observer has watched for a whole deadline, and the sender's stamp no longer counts, monotonic."""
     return max(deadlines(known, timing)[1], known.settle_ms)
 
 
@@ -151,5 +152,5 @@ def _wake(known: Known, timing: Timing, now: Instant) -> int:
     timeout = timing.timeout_for(known.heartbeat.interval_ms)
     age = now.wall_ms - known.heartbeat.last_heartbeat_ms
     bands = (1 - timeout, timeout + timing.delay_ms, 2 * timeout + timing.delay_ms)
-    edges = (_watched_ms(known, timing), *(now.mono_ms + edge - age for edge in bands))
+    edges = (watched_ms(known, timing), *(now.mono_ms + edge - age for edge in bands))
     return min((edge for edge in edges if edge > now.mono_ms), default=NEVER)

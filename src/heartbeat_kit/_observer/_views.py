@@ -13,7 +13,7 @@ from heartbeat_kit._observer._cascade import fell_in
 from heartbeat_kit._observer._known import Known, Memory
 from heartbeat_kit._observer._rivals import conflict_sentence
 from heartbeat_kit._observer._timing import Timing
-from heartbeat_kit._observer._verdict import deadlines, never_seen
+from heartbeat_kit._observer._verdict import deadlines, never_seen, watched_ms
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit.storage import LedgerEntry
 
@@ -81,9 +81,6 @@ def machine_state(
     began = memory.wall(since[status]) if entry is None else entry.since_ms
     if entry is None and known.basis is Basis.SENDER and heartbeat is not None:
         began = heartbeat.last_heartbeat_ms + since[status] - known.silence_ms  # by its own stamp, as all of this is
-    deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
-    if known.held:
-        deadline = max(offline_ms, warning_ms + timing.hold_ms)
     warning_since = None
     if status in _SILENT and not left:
         warning_since = began if status is MachineStatus.WARNING else began - (offline_ms - warning_ms)
@@ -106,7 +103,7 @@ def machine_state(
         warning_since=warning_since,
         offline_since=began if status is MachineStatus.OFFLINE else None,
         timeout=timing.timeout_for(known.interval_ms),
-        next_deadline=None if deadline is None else memory.wall(max(deadline, known.settle_ms)),
+        next_deadline=_next_deadline(known, status, memory, timing),
         clock_skew=None
         if heartbeat is None or known.basis is not Basis.OBSERVER
         else heartbeat.last_heartbeat_ms - known.rose_wall_ms,
@@ -119,6 +116,21 @@ def machine_state(
         flapping=known.flapping or (entry is not None and entry.flapping),
         maintenance=window,
     )
+
+
+def _next_deadline(known: Known, status: MachineStatus, memory: Memory, timing: Timing) -> int | None:
+    """When a machine that stays silent gets worse, epoch milliseconds."""
+    warning_ms, offline_ms = deadlines(known, timing)
+    deadline = {MachineStatus.ONLINE: warning_ms, MachineStatus.WARNING: offline_ms}.get(status)
+    if known.held:
+        deadline = max(offline_ms, warning_ms + timing.hold_ms)
+    if deadline is None:
+        return None
+    settled = memory.wall(known.settle_ms)
+    if known.basis is not Basis.SENDER or known.heartbeat is None or known.absent:
+        return max(memory.wall(deadline), settled)
+    by_stamp = known.heartbeat.last_heartbeat_ms + deadline - known.silence_ms
+    return min(max(by_stamp, settled), memory.wall(watched_ms(known, timing)))
 
 
 def _same_evidence(entry: LedgerEntry, known: Known, status: MachineStatus) -> bool:

@@ -16,8 +16,11 @@ import attrs
 
 from heartbeat_kit._clock import Clock, Instant
 from heartbeat_kit._events import Reason
+from heartbeat_kit._heartbeat import Heartbeat
 from heartbeat_kit._instance import InstanceLock, local_ledger
 from heartbeat_kit._models import FleetState, MachineState, ObserverHealth
+from heartbeat_kit._observer._known import Rival
+from heartbeat_kit._observer._rivals import conflict_sentence, seen_host
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._status import MachineStatus
 from heartbeat_kit._times import span_ms
@@ -99,6 +102,7 @@ class Evidence:
         pending: Why its last beat is not stored yet.
         saved: What a service stored of its configuration, or ``None``.
         heard: The machines that were seen to beat while it listened.
+        rivals: Hosts that were seen to take turns under one id then, in a sentence each.
         gap_ms: The longest time between two looks then.
     """
 
@@ -119,6 +123,7 @@ class Evidence:
     pending: str | None
     saved: Got
     heard: frozenset[str] = frozenset()
+    rivals: tuple[str, ...] = ()
     gap_ms: int = 0
 
     @property
@@ -170,7 +175,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
     Args:
         service: Whose storage, clock and state directory.
         listen_ms: How long to wait for the beats of the others, whose clocks are known then; it ends as soon as all
-            were heard.
+            were heard, unless a record was seen to change its host.
     """
     clock, storage, config = service.clock, service.storage, service.config
 
@@ -215,6 +220,7 @@ def gather(service: HeartbeatService, *, listen_ms: int) -> Evidence:
         pending=service.status.pending,
         saved=saved,
         heard=listening.heard,
+        rivals=listening.rivals,
         gap_ms=listening.gap_ms,
     )
 
@@ -260,21 +266,26 @@ class _Listening:
 
     def __init__(self, service: HeartbeatService) -> None:
         self._service = service
-        self._orders: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, Heartbeat] = {}
+        self._rivals: dict[str, Rival] = {}
         self._last_ms: int | None = None
+        self._limit_ms = 0
         self.heard: frozenset[str] = frozenset()
         self.gap_ms = 0
 
     def until_all_beat(self, limit_ms: int) -> FleetState:
         """Look until every other machine was seen to beat, or the time is over; the last state."""
+        self._limit_ms = limit_ms
         states = [self._look()]
         config = self._service.config
-        period_ms = span_ms(config.check_interval or config.heartbeat_interval)
+        # Often enough to see hosts that take turns within one beat.
+        period_ms = min(span_ms(config.check_interval or config.heartbeat_interval), max(limit_ms // 20, 1))
 
         def all_heard() -> bool:
             states[:] = [self._look()]
             others = (machine for machine in states[0] if machine.machine_id != self._service.machine_id)
-            return all(machine.machine_id in self.heard or machine.reason == "left" for machine in others)
+            heard = all(machine.machine_id in self.heard or machine.reason == "left" for machine in others)
+            return heard and len(self._rivals) == len(self.rivals)  # one that changed its host once may have moved
 
         wait_until(all_heard, self._service.clock, limit_ms=limit_ms, period_ms=period_ms)
         return states[0]
@@ -283,10 +294,21 @@ class _Listening:
         state, now_ms = self._service.state(), self._service.clock.now().mono_ms
         self.gap_ms = max(self.gap_ms, 0 if self._last_ms is None else now_ms - self._last_ms)
         self._last_ms = now_ms
-        orders = {machine.machine_id: machine.heartbeat.order for machine in state if machine.heartbeat is not None}
-        self.heard |= {name for name, order in orders.items() if self._orders.get(name, order) < order}
-        self._orders = orders
+        seen = {machine.machine_id: machine.heartbeat for machine in state if machine.heartbeat is not None}
+        rose = {name for name, beat in seen.items() if name in self._seen and self._seen[name].order < beat.order}
+        for name in rose - {self._service.machine_id}:  # of whom the host of this service tells
+            rival = seen_host(self._seen[name], seen[name], self._rivals.get(name), now_ms, self._limit_ms)
+            if rival is not None:
+                self._rivals[name] = rival
+        self.heard |= rose
+        self._seen = seen
         return state
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Hosts that take turns under one id, in a sentence each."""
+        said = (conflict_sentence(self._seen.get(name), rival, None) for name, rival in self._rivals.items())
+        return tuple(each for each in said if each is not None)
 
 
 def _noted(ledger: object) -> Noted:

@@ -48,6 +48,7 @@ def identity(e: Evidence) -> Finding:
         for machine in e.fleet
         if machine.identity_conflict and machine.identity_conflict != e.snapshot.conflicts.get(machine.machine_id)
     ]
+    rivals += [said for said in e.rivals if said not in rivals]
     own = e.own
     beat = None if own is None else own.heartbeat
     if own is not None and beat is not None and beat.host and beat.host != e.host and beat.left_at_ms is None:
@@ -62,7 +63,7 @@ def identity(e: Evidence) -> Finding:
                 "(listening tells), and one needs another MACHINE_ID",
             )
     if not rivals:
-        return fine("identity", "no two hosts under one id")
+        return fine("identity", "no two hosts were seen under one id")
     return failure(
         "identity",
         listed(rivals, most=3),

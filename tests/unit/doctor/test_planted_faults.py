@@ -9,7 +9,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
-from doctor_world import SLOW, TWO, Engine, beating, beats_every, found, looks_every, now, probing, silent
+from doctor_world import SLOW, TWO, Engine, beating, beats_every, found, now, probing, silent
 from sync_world import World, fingerprint
 
 from heartbeat_kit import (
@@ -235,9 +235,19 @@ class TestRecords:
             loops.append(clock.loop(beats_every(twin, clock, 2_000), name="twin"))
             clock.advance(1)
         guest = HeartbeatService(storage, clock=clock, machine_id="guest")
-        clock.loop(looks_every(guest, clock, 500), name="guest")
-        clock.advance(10)
-        assert "both beat as 'db-1'" in found(diagnose(guest), "identity").found
+        assert diagnose(guest)["identity"].found == "no two hosts were seen under one id"
+        assert "both beat as 'db-1'" in found(diagnose(guest, listen=10), "identity").found
+
+    def test_a_machine_that_moves_while_somebody_listens_is_no_second_one(self):
+        clock = FakeClock()
+        storage = MemoryStorage(
+            traits=StorageTraits(durable=False, cross_process=False, cross_host=True, coherent=True)
+        )
+        beating(storage, clock, "db-1", host="east")
+        new = HeartbeatService(storage, clock=clock, machine_id="db-1", host="west")
+        clock.loop(beats_every(new, clock, 2_000), name="new")
+        guest = HeartbeatService(storage, clock=clock, machine_id="guest")
+        assert diagnose(guest, listen=10)["identity"].found == "no two hosts were seen under one id"
 
 
 class TestThresholds:

@@ -111,6 +111,20 @@ def test_another_hosts_first_record_is_only_suggested():
     assert state.offline_since is None
 
 
+@pytest.mark.parametrize(("ahead", "seconds"), [(-100, 20), (-150, 90), (60, 180), (119, 239)])
+def test_what_a_stamp_suggests_worsens_by_that_stamp(ahead, seconds):
+    """Whoever looks just before the time that was told sees the same, and then it is worse."""
+    observer = Observer(REMOTE)
+    record = beat(at=START + 1000 * ahead)
+    observer.look(0, record)
+    first = one(observer, 5)
+    assert first.next_deadline_ms == START + 1000 * seconds
+    observer.look(seconds - 0.001, record)
+    assert one(observer, seconds - 0.001).status is first.status
+    observer.look(seconds, record)
+    assert one(observer, seconds).status is not first.status
+
+
 def test_skew_is_known_after_a_rise():
     observer = Observer(REMOTE)
     observer.look(0, beat(at=START + 600_000))
