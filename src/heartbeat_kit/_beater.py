@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from heartbeat_kit._metadata import EMPTY, MetadataText
 from heartbeat_kit.errors import StorageUnavailableError
 from heartbeat_kit.storage import BulkWriter, RecordLookup, Storage
 
-__all__ = ["Beat", "Beater", "Due", "beat_together"]
+__all__ = ["Beat", "Beater", "Due", "Together", "beat_together"]
 
 _ATTEMPTS: Final = 100
 
@@ -94,7 +94,7 @@ class Beater:
         *,
         metadata: MetadataText | None = None,
         leaving: bool = False,
-        written: Instant | None = None,
+        clock_now: Callable[[], Instant] | None = None,
     ) -> Beat:
         """Store one heartbeat stamped `now`.
 
@@ -103,14 +103,14 @@ class Beater:
             interval_ms: The beat to promise.
             metadata: What to send from now on; None keeps what is stored, across restarts too.
             leaving: Say goodbye.
-            written: When it is written, if that is later; see `gives_way`.
+            clock_now: Tells the time at which it is written, if that is later; see `gives_way`.
 
         Raises:
             StorageError: It is not stored; `pending` says why, and the next beat carries everything this one did.
         """
         with self.guarded():
             try:
-                return self._store(now, interval_ms, metadata, leaving=leaving, written=written or now)
+                return self._store(now, interval_ms, metadata, leaving=leaving, clock_now=clock_now)
             except Exception as error:
                 self.failed(error)
                 raise
@@ -119,12 +119,23 @@ class Beater:
         """A beat is not stored, for this reason."""
         self.pending = str(error) or type(error).__name__
 
+    def keep(self, metadata: MetadataText | None) -> None:
+        """Send this with the next beat; None changes nothing."""
+        with self.guarded():
+            self._unsent = self._unsent if metadata is None else metadata
+
     def _store(
-        self, now: Instant, interval_ms: int, metadata: MetadataText | None, *, leaving: bool, written: Instant
+        self,
+        now: Instant,
+        interval_ms: int,
+        metadata: MetadataText | None,
+        *,
+        leaving: bool,
+        clock_now: Callable[[], Instant] | None,
     ) -> Beat:
         life = self.living(now, metadata)
         for _ in range(_ATTEMPTS):
-            newer = self.gives_way(life, now, written)
+            newer = None if clock_now is None else self.gives_way(life, now, clock_now())
             if newer is not None:
                 return Beat(newer, is_new=False)
             candidate = self.candidate(life, now, interval_ms, leaving=leaving)
@@ -235,26 +246,55 @@ class Due(NamedTuple):
     metadata: MetadataText | None
 
 
-def beat_together(storage: Storage, due: Iterable[Due], interval_ms: int, written: Instant) -> dict[str, Exception]:
-    """Store one heartbeat of each machine, in one write where the storage can; returns what failed, by machine id.
+class Together(NamedTuple):
+    """What became of heartbeats that were stored together.
+
+    Attributes:
+        failed: What was not stored and why, by machine id.
+        expired: What had waited for too long when its turn came.
+    """
+
+    failed: dict[str, Exception]
+    expired: set[str]
+
+
+def beat_together(
+    storage: Storage, due: Iterable[Due], interval_ms: int, clock_now: Callable[[], Instant], patience_ms: int
+) -> Together:
+    """Store one heartbeat of each machine, in one write where the storage can.
 
     Args:
         storage: Of all the beaters.
         due: The heartbeats, one a machine.
         interval_ms: The beat to promise.
-        written: When they are written. Heartbeats between a machine's and this, of whoever else, stay as they are.
+        clock_now: Tells when each is written, because every write may take its time. Heartbeats between a machine's
+            and that, of whoever else, stay as they are.
+        patience_ms: What has waited as long is not written any more; its metadata are kept for the next.
     """
-    failed: dict[str, Exception] = {}
+    done = Together({}, set())
     # In one order, so that two who hold several locks never wait for each other.
     alone = sorted(due, key=lambda each: each.machine_id)
     if isinstance(storage, BulkWriter):
-        alone = _beat_at_once(storage, alone, interval_ms, written, failed)
+        now = clock_now()
+        fresh = [each for each in alone if not _expired(each, now, patience_ms, done)]
+        alone = _beat_at_once(storage, fresh, interval_ms, now, done.failed)
     for each in alone:
+        if _expired(each, clock_now(), patience_ms, done):
+            continue
         try:
-            each.beater.beat(each.now, interval_ms, metadata=each.metadata, written=written)
+            each.beater.beat(each.now, interval_ms, metadata=each.metadata, clock_now=clock_now)
         except Exception as error:  # noqa: BLE001 - one machine's trouble is not another's
-            failed[each.machine_id] = error
-    return failed
+            done.failed[each.machine_id] = error
+    return done
+
+
+def _expired(due: Due, now: Instant, patience_ms: int, done: Together) -> bool:
+    # By the clock that says more: the one stands still while a computer sleeps, the other may be set.
+    waited_ms = max(now.mono_ms - due.now.mono_ms, now.wall_ms - due.now.wall_ms)
+    if waited_ms >= patience_ms:
+        due.beater.keep(due.metadata)
+        done.expired.add(due.machine_id)
+    return waited_ms >= patience_ms
 
 
 def _beat_at_once(

@@ -101,6 +101,7 @@ class Known:
         held: Its deadline has passed, and it is called unknown because nobody else is heard.
         promised_ms: The beat it promised by what was noted of it, where there is no record to ask; or zero.
         met: An earlier process noted this very record, and it has not risen since.
+        skew_ms: How far the observer's clock is ahead of the sender's, as far as rises told; zero until they did.
     """
 
     heartbeat: Heartbeat | None
@@ -121,6 +122,7 @@ class Known:
     held: bool = False
     promised_ms: int = 0
     met: bool = False
+    skew_ms: int = 0
 
     @property
     def interval_ms(self) -> int:
@@ -150,6 +152,7 @@ class Known:
             held,
             self.promised_ms,
             self.met,
+            self.skew_ms,
         )
 
     def heard_again(self, fresh: Known, rival: Rival | None) -> Known:
@@ -165,6 +168,7 @@ class Known:
             rival=rival,
             changes=self.changes,
             flapping=self.flapping,
+            skew_ms=fresh.skew_ms,
         )
 
 

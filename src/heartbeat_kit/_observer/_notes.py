@@ -31,9 +31,7 @@ def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instan
     unconfirmed = known.basis is Basis.SENDER
     # Looks that agreed on what a stamp suggests count for nothing.
     candidate, agreed = (None, 0) if unconfirmed else (known.candidate, known.agreed)
-    seen_ms, silent_ms, rose, skew_ms = known.rose_wall_ms, 0, not unconfirmed, 0
-    if known.heartbeat is not None:
-        skew_ms = known.rose_wall_ms - known.heartbeat.last_heartbeat_ms
+    seen_ms, silent_ms, rose = known.rose_wall_ms, 0, not unconfirmed
     if noted is not None and noted.order == order:
         silent = now.mono_ms - known.silence_ms
         grown = silent - noted.silent_ms >= timing.timeout_ms // 2 or noted.seen_ms > now.wall_ms
@@ -41,15 +39,14 @@ def news_of(known: Known, noted: Observation | None, timing: Timing, now: Instan
         counted = (candidate, agreed) != (noted.candidate, noted.agreed)
         if not (counted or (grown and not announced)):
             return None
-        # When it rose is known best by the note that was made then.
-        seen_ms, silent_ms, rose, skew_ms = now.wall_ms, silent, noted.rose, noted.skew_ms
+        seen_ms, silent_ms, rose = now.wall_ms, silent, noted.rose  # as it was known when it rose
     return Observation(
         incarnation=order[0],
         seq=order[1],
         seen_ms=seen_ms,
         silent_ms=silent_ms,
         interval_ms=known.interval_ms,
-        skew_ms=skew_ms,
+        skew_ms=known.skew_ms,
         rose=rose,
         candidate=candidate,
         agreed=agreed,

@@ -210,6 +210,7 @@ class Pass:
             self._finished,
             trust_stamp=not self._disruption.clock_step,
             server_ms=self._snapshot.server_time_ms,
+            skew_ms=known.skew_ms,
         )
         contested = conflict_sentence(heartbeat, known.rival, None) is not None  # once is a machine that moved
         if self._timing.delay_ms and not contested and self._travelled(heartbeat):

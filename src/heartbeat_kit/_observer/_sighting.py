@@ -48,14 +48,20 @@ def first_sight(
         # What was only met stays unconfirmed until it rises, or was watched for a whole deadline in all.
         watched = finished.mono_ms - silence_ms >= 2 * timeout + timing.delay_ms
         basis = Basis.LEDGER if observation.rose or watched else Basis.SENDER
-        return _as_counted(Known(heartbeat, basis, silence_ms, rose_wall_ms, met=True), observation)
+        known = Known(heartbeat, basis, silence_ms, rose_wall_ms, met=True, skew_ms=observation.skew_ms)
+        return _as_counted(known, observation)
     elif observation is not None and observation.order < heartbeat.order:
-        # It rose, only nobody was there. Within a timeout of the note that is proof of life; later its own stamp must
-        # agree, by the skew of its clock when it was noted, because it may have died while nobody looked.
-        lately = abs(finished.wall_ms - observation.seen_ms) < timeout + timing.delay_ms
-        sent_ms = heartbeat.last_heartbeat_ms + observation.skew_ms
-        if lately or abs(finished.wall_ms - sent_ms) < timeout + timing.delay_ms:
-            return _as_counted(Known(heartbeat, Basis.LEDGER, finished.mono_ms, finished.wall_ms), observation)
+        # It rose, only nobody was there. Within a timeout of the note that is proof of life, unless its stamp shows
+        # that our clock lost more time than that; later the stamp must agree, because it may have died meanwhile.
+        patience_ms = timeout + timing.delay_ms
+        lately = abs(finished.wall_ms - observation.seen_ms) < patience_ms
+        age_ms = finished.wall_ms - (heartbeat.last_heartbeat_ms + observation.skew_ms)
+        alive = -patience_ms < age_ms and (lately or age_ms < patience_ms)
+        skew_ms = _skew(observation.skew_ms, heartbeat, timing, finished.wall_ms - observation.seen_ms, finished)
+        if alive:
+            known = Known(heartbeat, Basis.LEDGER, finished.mono_ms, finished.wall_ms, skew_ms=skew_ms)
+            return _as_counted(known, observation)
+        return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms, skew_ms=skew_ms)
     return Known(heartbeat, Basis.SENDER, finished.mono_ms, finished.wall_ms)
 
 
@@ -63,7 +69,10 @@ def noted_only(observation: Observation, verdict: MachineStatus, timing: Timing,
     """A machine whose record this process has not seen, by what an earlier process noted of it."""
     timeout = timing.timeout_for(observation.interval_ms)
     silence_ms, rose_wall_ms = _noted(observation, timeout, started)
-    known = Known(None, Basis.LEDGER, silence_ms, rose_wall_ms, verdict=verdict, promised_ms=observation.interval_ms)
+    promised_ms, skew_ms = observation.interval_ms, observation.skew_ms
+    known = Known(
+        None, Basis.LEDGER, silence_ms, rose_wall_ms, verdict=verdict, promised_ms=promised_ms, skew_ms=skew_ms
+    )
     return _as_counted(known, observation)
 
 
@@ -109,15 +118,31 @@ def risen(
     *,
     trust_stamp: bool,
     server_ms: int | None,
+    skew_ms: int = 0,
 ) -> Known:
     """A record that rose since the last look: proof of life, dated on the observer's own axis.
 
     The instant *after* the load is taken, so a load that hung makes nobody look older. Where stamps are our own
-    clock's, the stamp narrows it down to the beat itself, between the last look and now.
+    clock's, the stamp narrows it down to the beat itself, between the last look and now. `skew_ms` is what was known of
+    the sender's clock before.
     """
     at = finished.mono_ms
     if timing.shared_clock and trust_stamp:
         wall = finished.wall_ms if server_ms is None else server_ms
         at = max(min(finished.mono_ms - (wall - heartbeat.last_heartbeat_ms), finished.mono_ms), last.mono_ms)
         return Known(heartbeat, Basis.STAMP, at, finished.wall_ms - (finished.mono_ms - at))
-    return Known(heartbeat, Basis.OBSERVER, at, finished.wall_ms)
+    skew_ms = _skew(skew_ms, heartbeat, timing, finished.mono_ms - last.mono_ms, finished)
+    return Known(heartbeat, Basis.OBSERVER, at, finished.wall_ms, skew_ms=skew_ms)
+
+
+def _skew(before_ms: int, heartbeat: Heartbeat, timing: Timing, gap_ms: int, finished: Instant) -> int:
+    """How far our clock is ahead of the sender's: as it was known, moved into the bounds that a rise sets.
+
+    The record was sent before we read it, and after the look `gap_ms` earlier that had not found it yet, but for the
+    delay of the medium. A clock that may be right is taken to be right. Looks far apart tell nothing: the record may
+    be as old as the gap.
+    """
+    if not 0 <= gap_ms < timing.timeout_for(heartbeat.interval_ms) + timing.delay_ms:
+        return before_ms
+    most = finished.wall_ms - heartbeat.last_heartbeat_ms
+    return min(max(before_ms, most - gap_ms - timing.delay_ms), most)

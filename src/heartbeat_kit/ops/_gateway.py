@@ -141,14 +141,13 @@ class Gateway:
         with self._flushing:
             with self._lock:
                 reports = dict(self._waiting)
-            now, storage, host = self._clock.now(), self._service.storage, self._service.host
+            storage, host = self._service.storage, self._service.host
             timeout_ms = Timing.of(self._service.config, storage.traits).timeout_for(self._interval_ms)
-            expired = {name for name, report in reports.items() if _age_ms(report, now) >= timeout_ms}
             due = []
-            for name in reports.keys() - expired:
+            for name, report in reports.items():
                 beater = self._beaters.setdefault(name, Beater(storage, name, host))
-                due.append(Due(name, beater, *reports[name]))
-            failed = beat_together(storage, due, self._interval_ms, now)
+                due.append(Due(name, beater, *report))
+            failed, expired = beat_together(storage, due, self._interval_ms, self._clock.now, timeout_ms)
             with self._lock:
                 for name, report in reports.items():
                     if name not in failed and self._waiting.get(name) is report:
@@ -203,8 +202,3 @@ class Gateway:
                 _log.warning("%s of a gateway expired, %s", counted(len(done.expired), "report"), done.expired[0])
             self._was_failing = bool(done.failed)
         return self._due_ms
-
-
-def _age_ms(report: _Report, now: Instant) -> int:
-    """By the clock that says more: the one stands still while a computer sleeps, the other may be set."""
-    return max(now.mono_ms - report.at.mono_ms, now.wall_ms - report.at.wall_ms)

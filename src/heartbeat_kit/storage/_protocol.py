@@ -262,7 +262,8 @@ class Observation:
         seen_ms: The observer's own wall clock at that moment, epoch milliseconds.
         silent_ms: The silence counted until then; zero when the record has just risen.
         interval_ms: The beat it promised; zero if that is not known.
-        skew_ms: The observer's clock less the sender's stamp, when it rose or was met; zero if that is not known.
+        skew_ms: How far the observer's clock is ahead of the sender's, by rises between looks close together; zero
+            until there was one.
         rose: It was seen to rise. Otherwise it was met as it was, and may have been old then.
         candidate: A status that waited for more looks to agree, or ``None``.
         agreed: How many had.

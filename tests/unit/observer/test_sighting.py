@@ -5,6 +5,7 @@ import pytest
 from look_values import HEARD, LOCAL, REMOTE, SLOW, START, Observer, at, beat
 
 from heartbeat_kit import MachineStatus, Reason
+from heartbeat_kit._clock import Instant
 from heartbeat_kit._events import Basis
 from heartbeat_kit._observer._known import Known
 from heartbeat_kit._observer._sighting import as_announced, first_sight, noted_only, risen
@@ -69,8 +70,43 @@ class TestFirstSight:
     def test_a_record_newer_than_one_noted_a_short_time_ago_rose_meanwhile(self, ago):
         """Whatever its stamp says: proof of life, from now on."""
         noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago)
+        skew = NOW.wall_ms - (START - 10**8) - ago if ago >= 0 else 0
         found = first_sight(beat(at=START - 10**8), REMOTE, NOW, noted, None)
-        assert found == Known(beat(at=START - 10**8), Basis.LEDGER, NOW.mono_ms, NOW.wall_ms)
+        assert found == Known(beat(at=START - 10**8), Basis.LEDGER, NOW.mono_ms, NOW.wall_ms, skew_ms=skew)
+
+    @pytest.mark.parametrize(("ahead", "basis"), [(119_999, Basis.LEDGER), (120_000, Basis.SENDER)])
+    def test_a_stamp_that_lies_far_ahead_makes_no_note_young(self, ahead, basis):
+        """Our clock may have stood still since: then it is only seen how far the two are apart."""
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - 5_000, skew_ms=-60_000)
+        found = first_sight(beat(at=NOW.wall_ms + 60_000 + ahead), REMOTE, NOW, noted, None)
+        assert (found.basis, found.skew_ms) == (basis, -60_000 - ahead)
+
+    @pytest.mark.parametrize(
+        ("before", "off", "ago", "after"),
+        [
+            (0, 0, 30_000, 0),  # it may be right
+            (0, 20_000, 30_000, 0),
+            (0, 600_000, 30_000, 570_000),  # it was sent since the note
+            (590_000, 600_000, 30_000, 590_000),
+            (630_000, 600_000, 30_000, 600_000),  # and before it was read
+            (0, -600_000, 30_000, -600_000),
+            (0, 600_000, 119_999, 480_001),
+            (0, 600_000, 120_000, 0),  # it may be as old as that
+            (-7_000, 600_000, 120_000, -7_000),
+        ],
+    )
+    def test_a_rise_between_looks_close_together_tells_how_far_a_clock_is_off(self, before, off, ago, after):
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - ago, skew_ms=before)
+        record = beat(at=NOW.wall_ms - off)
+        assert first_sight(record, REMOTE, NOW, noted, None).skew_ms == after
+        last = Instant(NOW.wall_ms - ago, NOW.mono_ms - ago)
+        seen = risen(record, REMOTE, last, NOW, trust_stamp=True, server_ms=None, skew_ms=before)
+        assert (seen.basis, seen.skew_ms) == (Basis.OBSERVER, after)
+
+    def test_what_a_medium_delays_is_no_error_of_a_clock(self):
+        noted = Observation(incarnation=1, seq=0, seen_ms=NOW.wall_ms - 30_000)
+        assert first_sight(beat(at=NOW.wall_ms - 85_000), SLOW, NOW, noted, None).skew_ms == 0
+        assert first_sight(beat(at=NOW.wall_ms - 95_000), SLOW, NOW, noted, None).skew_ms == 5_000
 
     @pytest.mark.parametrize(
         ("age", "basis"),

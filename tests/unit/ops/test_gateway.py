@@ -5,9 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from heartbeat_kit import HeartbeatService, JsonFileStorage, MachineStatus, SharedFolderStorage, SystemClock
+from heartbeat_kit import (
+    HeartbeatService,
+    JsonFileStorage,
+    MachineStatus,
+    MemoryStorage,
+    SharedFolderStorage,
+    SystemClock,
+)
 from heartbeat_kit.errors import InvalidConfigurationError, InvalidMachineIdError, InvalidMetadataError
 from heartbeat_kit.ops import Gateway
+from heartbeat_kit.storage import BulkWriter
+from heartbeat_kit.testing import FaultyStorage
 
 
 @pytest.fixture
@@ -195,6 +204,78 @@ class TestFlush:
         assert {name: beat.metadata["turn"] for name, beat in stored(service).items()} == {
             f"s{number}": 199 for number in range(6)
         }
+
+
+class TestSlowFlush:
+    """A write may take its time, and meanwhile others write."""
+
+    @pytest.fixture(params=["folder", "bulk"])
+    def medium(self, request, tmp_path):
+        folder = SharedFolderStorage(tmp_path / "share", create=True, propagation_delay=timedelta(0))
+        return FaultyStorage(folder if request.param == "folder" else MemoryStorage())
+
+    @pytest.fixture
+    def gateway(self, medium, clock):
+        return Gateway(HeartbeatService(medium, clock=clock, machine_id="gateway"))
+
+    @staticmethod
+    def during_the_write(medium, hook):
+        operation = "put_many" if isinstance(medium, BulkWriter) else "put"
+
+        def once():
+            medium.before(operation, None)
+            hook()
+
+        medium.before(operation, once)
+
+    def of(self, medium, clock, machine_id):
+        return HeartbeatService(medium.inner, clock=clock, machine_id=machine_id, host="elsewhere")
+
+    def test_what_others_store_meanwhile_stays(self, gateway, medium, clock):
+        for name in "ac":
+            gateway.report(name, {"by": "gateway"})
+        gateway.flush()
+        clock.advance(10)
+        for name in "ac":
+            gateway.report(name)
+        self.during_the_write(medium, lambda: (clock.advance(0.2), self.of(medium, clock, "c").register({"by": "c"})))
+        assert gateway.flush().stored == ("a", "c")
+        record = medium.load().heartbeats["c"]
+        assert (record.metadata, record.last_heartbeat) == ({"by": "c"}, clock.now_utc)
+
+    def test_so_does_a_goodbye(self, gateway, medium, clock):
+        def leave():
+            clock.advance(0.2)
+            other = self.of(medium, clock, "c")
+            other.start()
+            other.stop(leave=True)
+
+        for name in "ac":
+            gateway.report(name)
+        gateway.flush()
+        clock.advance(10)
+        for name in "ac":
+            gateway.report(name)
+        self.during_the_write(medium, leave)
+        gateway.flush()
+        assert medium.load().heartbeats["c"].left_at is not None
+
+    def test_whose_turn_comes_too_late_is_not_stored_and_keeps_its_metadata(self, gateway, medium, clock):
+        for name in "abc":
+            gateway.report(name, {"turn": 1})
+        gateway.flush()
+        for name in "abc":
+            gateway.report(name, {"turn": 2})
+        self.during_the_write(medium, lambda: clock.advance(600))
+        done = gateway.flush()
+        if isinstance(medium, BulkWriter):  # one write, and it was begun in time
+            assert done.stored == ("a", "b", "c")
+            return
+        assert (done.stored, done.expired) == (("a",), ("b", "c"))
+        assert medium.load().heartbeats["b"].metadata == {"turn": 1}
+        gateway.report("b")
+        gateway.flush()
+        assert medium.load().heartbeats["b"].metadata == {"turn": 2}
 
 
 class TestBackground:
