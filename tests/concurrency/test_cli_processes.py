@@ -224,3 +224,53 @@ def test_watch_ends_with_zero_when_interrupted(environment):
         watching.send_signal(signal.SIGINT)
         assert watching.wait(PATIENCE_S) == 0
         assert watching.stderr.read() == ""
+
+
+HANGS = """
+import sys, threading
+from heartbeat_kit.cli import main
+from heartbeat_kit.storage import SharedFolderStorage
+
+def hang(*_):
+    print("it hangs", file=sys.stderr, flush=True)
+    threading.Event().wait()
+
+setattr(SharedFolderStorage, sys.argv[1], hang)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("operation", "command", "number", "code"),
+    [
+        ("load", ["watch"], signal.SIGINT, 0),
+        ("load", ["watch"], signal.SIGTERM, 0),
+        ("put", ["beat", "--forever"], signal.SIGTERM, 143),
+        ("put", ["beat", "--forever"], signal.SIGINT, 130),
+        ("put", ["beat"], signal.SIGINT, 130),
+    ],
+)
+def test_a_storage_that_hangs_holds_nobody_who_wants_to_leave(environment, operation, command, number, code):
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGS, operation, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as hanging:
+        assert hanging.stderr.readline() == "it hangs\n"
+        hanging.send_signal(number)
+        try:
+            assert hanging.wait(PATIENCE_S) == code
+        finally:
+            hanging.kill()
+        assert hanging.stderr.read() == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_closed_outputs_are_written_to_by_nobody(environment, closed):
+    words = " ".join([*PROGRAM, "beat"])
+    ended = subprocess.run(
+        ["sh", "-c", f"{words} {closed}"], env=environment, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -499,6 +499,21 @@ class TestStopSignals:
             assert not waiting.is_alive()
             assert signals.received == signal.SIGTERM
 
+    def test_a_wait_of_any_length_is_ended(self):
+        with StopSignals() as signals:
+            threading.Timer(0.05, signals.stop).start()
+            assert signals.wait(1e12)
+
+    def test_what_may_hang_is_broken_off(self):
+        with StopSignals() as signals:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            with pytest.raises(KeyboardInterrupt), signals.breaking_off():
+                time.sleep(30)
+            with pytest.raises(KeyboardInterrupt), signals.breaking_off():
+                pytest.fail("it was asked before")
+            os.kill(os.getpid(), signal.SIGTERM)  # and afterwards it is only noted
+            assert signals.received == signal.SIGTERM
+
     def test_another_thread_may_ask(self):
         with StopSignals() as signals:
             threading.Timer(0.05, signals.stop).start()

@@ -79,6 +79,10 @@ class TestReport:
         assert main(["report", "--day", now.date().isoformat()]) == 0
         assert "0 outages" in capsys.readouterr().out
 
+    def test_who_cannot_see_anybody_does_not_say_that_all_is_well(self, tmp_path, capsys):
+        assert main(["report", "--storage", f"folder:{tmp_path}/nowhere?must_exist=false", "--json"]) == 2
+        assert json.loads(capsys.readouterr().out)["success"] is False
+
     def test_it_is_that_of_the_service_of_this_machine(self, past, capsys):
         """On a folder each observer has a history of its own; a JSON file has one for all."""
         main(["report", "--machine-id", "other", "--json"])
@@ -122,6 +126,11 @@ class TestMaintenance:
         shown = capsys.readouterr().out
         assert shown.startswith("no maintenance")
         assert ("Kept for the service of desk" in shown) == url.startswith("folder")
+
+    @pytest.mark.parametrize("more", [["--for", "1e12"], ["--from", "9999-12-31T23:00+00:00", "--for", "86400"]])
+    def test_no_window_outlasts_the_calendar(self, url, capsys, more):
+        assert main(["maintenance", "plan", "web-1", *more]) == 2
+        assert "INVALID_CONFIGURATION" in capsys.readouterr().err
 
     def test_a_window_to_come_can_be_planned_again_shorter(self, url, capsys):
         begin = "2999-01-15T22:00+01:00"

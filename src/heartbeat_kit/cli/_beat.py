@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from heartbeat_kit import CascadeDetected, FleetSilent, HeartbeatService, Transition, to_wire
 from heartbeat_kit.cli._opening import opened
@@ -20,6 +21,8 @@ from heartbeat_kit.cli._signals import StopSignals
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidMetadataError
 
 __all__ = ["beat"]
+
+_SIGNAL: Final = 128
 
 
 def beat(arguments: Namespace) -> int:
@@ -31,9 +34,8 @@ def beat(arguments: Namespace) -> int:
     metadata = None if arguments.metadata is None else _metadata(arguments.metadata)
     with opened(arguments) as service:
         if arguments.forever:
-            _forever(service, metadata, arguments)
-        else:
-            _once(service, metadata, as_json=arguments.json)
+            return _forever(service, metadata, arguments)
+        _once(service, metadata, as_json=arguments.json)
     return 0
 
 
@@ -46,12 +48,16 @@ def _once(service: HeartbeatService, metadata: dict[str, Any] | None, *, as_json
     _put(f"stored a heartbeat of {registration.machine_id}{new}, at {to_wire(registration)['timestamp']}")
 
 
-def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, arguments: Namespace) -> None:
+def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, arguments: Namespace) -> int:
     with StopSignals() as signals, _warnings():
         announcer = _Announcer(signals)
         if arguments.announce:
             service.on_transition(announcer)
-        service.start()
+        try:
+            with signals.breaking_off():  # the first heartbeat may meet a storage that hangs
+                service.start()
+        except KeyboardInterrupt:
+            return _SIGNAL + (signals.received or signal.SIGINT)
         try:
             if metadata is not None:
                 _send(service, metadata)
@@ -65,6 +71,7 @@ def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, argumen
         raise announcer.broken
     if not arguments.announce:
         _put(f"stopped{', said goodbye' if arguments.leave else ''}")
+    return 0
 
 
 def _send(service: HeartbeatService, metadata: dict[str, Any]) -> None:

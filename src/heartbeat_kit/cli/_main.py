@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     nobody has registered here yet
     1
     """
+    _open_streams()
     try:
         try:
             return _run(argv)
@@ -48,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _open_streams() -> None:
+    """Somebody may have closed them (``>&-``): then what is written goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _write_nowhere() -> None:

@@ -14,6 +14,7 @@ from heartbeat_kit._times import to_datetime, to_iso
 from heartbeat_kit._words import printable, said
 from heartbeat_kit.cli._opening import opened
 from heartbeat_kit.cli._terminal import Cell, Terminal
+from heartbeat_kit.errors import InvalidConfigurationError
 from heartbeat_kit.storage import SharedLedger
 
 __all__ = ["end", "listed", "plan"]
@@ -26,7 +27,14 @@ def plan(arguments: Namespace) -> int:
     """Plan a window."""
     with opened(arguments) as service:
         start = arguments.start or to_datetime(service.clock.now().wall_ms)
-        window = service.maintenance(arguments.id, start, arguments.until or start + arguments.span, arguments.reason)
+        try:
+            until = arguments.until or start + arguments.span
+        except OverflowError as error:
+            raise InvalidConfigurationError(
+                f"the maintenance would last for {arguments.span.days} days from {start}, past the last year there is: "
+                "give a shorter --for"
+            ) from error
+        window = service.maintenance(arguments.id, start, until, arguments.reason)
         _answer(arguments, service, [window])
     return _DONE
 

@@ -9,7 +9,7 @@ import json
 from argparse import Namespace
 from typing import Final
 
-from heartbeat_kit import to_wire
+from heartbeat_kit import ObserverHealth, to_wire
 from heartbeat_kit._words import printable
 from heartbeat_kit.cli._opening import opened
 from heartbeat_kit.cli._terminal import Terminal
@@ -19,16 +19,21 @@ __all__ = ["run"]
 
 _NO_OUTAGE: Final = 0
 _OUTAGES: Final = 1
+_FAILED: Final = 2
+"""Nobody can be seen now, so there may have been more."""
 
 
 def run(arguments: Namespace) -> int:
     """Reckon a day, and show it."""
     with opened(arguments) as service:
         report = daily_report(service, arguments.day, tz=arguments.tz)
+        blind = service.state().observer.health is ObserverHealth.BLIND
     terminal = Terminal()
     if arguments.json:
-        terminal.line(json.dumps(to_wire(report), indent=2))
+        terminal.line(json.dumps({**to_wire(report), "success": not blind}, indent=2))
     else:
         for line in report.text().splitlines():
             terminal.line(printable(line))
+    if blind:
+        return _FAILED
     return _OUTAGES if any(machine.unplanned for machine in report) else _NO_OUTAGE

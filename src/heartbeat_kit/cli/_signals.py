@@ -11,12 +11,15 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Final, Self
 
 __all__ = ["StopSignals"]
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_LONGEST_S: Final = 1e9
+"""A socket takes no longer timeout everywhere."""
 
 
 class StopSignals:
@@ -29,6 +32,7 @@ class StopSignals:
         self.received: int | None = None
         """The first signal, or None."""
         self._asked = False
+        self._breaks_off = False
 
     def __enter__(self) -> Self:
         self._here, self._there = socket.socketpair()
@@ -36,7 +40,7 @@ class StopSignals:
         self._woke_before = signal.set_wakeup_fd(self._there.fileno(), warn_on_full_buffer=False)
         numbers = (getattr(signal, name, None) for name in _NAMES)
         heeded = [each for each in numbers if each is not None and signal.getsignal(each) is not signal.SIG_IGN]
-        self._before: dict[int, Any] = {number: signal.signal(number, self._note) for number in heeded}
+        self._before: dict[int, Any] = {number: signal.signal(number, self._handle) for number in heeded}
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -57,12 +61,23 @@ class StopSignals:
         with contextlib.suppress(OSError):  # already full of requests
             self._there.send(b"\0")
 
+    @contextlib.contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """In here a request to stop raises `KeyboardInterrupt`: for what may hang, and may be left at any point."""
+        self._breaks_off = True
+        try:
+            if self._asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._breaks_off = False
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for so long (None: without limit) or until somebody asks to stop; true if somebody did.
 
         One thread waits at a time, whichever it is.
         """
-        self._here.settimeout(None if seconds is None else max(seconds, 0.001))
+        self._here.settimeout(None if seconds is None else min(max(seconds, 0.001), _LONGEST_S))
         with contextlib.suppress(TimeoutError):
             while not self._asked:
                 for number in self._here.recv(64):
@@ -70,6 +85,11 @@ class StopSignals:
                         self._note(number)
         return self._asked
 
-    def _note(self, number: int, _: FrameType | None = None) -> None:
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self._note(number)
+        if self._breaks_off:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int) -> None:
         self.received = self.received or number
         self.stop()  # an event loop of Windows takes the wake-up byte for itself: whoever waits gets another

@@ -50,12 +50,15 @@ def watch(arguments: Namespace) -> int:
         try:
             looks, before = 0, None
             while not signals.stopping:
-                state = service.state()
+                with signals.breaking_off():  # a storage that hangs holds nobody who wants to leave
+                    state = service.state()
                 pages.show(_page(state, terminal, before, arguments.every.total_seconds()))
                 looks, before = looks + 1, {machine.machine_id: machine.status for machine in state}
                 if looks == arguments.count:
                     break
                 signals.wait(arguments.every.total_seconds())
+        except KeyboardInterrupt:
+            pass  # asked to stop while it looked
         finally:
             pages.end()
             if terminal.moves and signals.stopping:

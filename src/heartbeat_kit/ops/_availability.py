@@ -35,7 +35,6 @@ class _Stretch(NamedTuple):
         length_ms: How much of it lies within the report.
         planned: Being offline then was meant.
         last_heartbeat_ms: The last stamp before it.
-        goes_on: It had not ended by the end of the report.
     """
 
     status: MachineStatus
@@ -44,7 +43,6 @@ class _Stretch(NamedTuple):
     length_ms: int
     planned: bool
     last_heartbeat_ms: int | None
-    goes_on: bool
 
 
 def availability(
@@ -111,10 +109,16 @@ def _machine(
     for stretch in stretches:
         length = stretch.length_ms
         if stretch.status is MachineStatus.OFFLINE:
+            # Whoever is removed meanwhile has not beaten again: of that it is only not known any more.
+            after = (
+                at
+                for at, status, *_ in changes
+                if stretch.ended_ms <= at <= until_ms and status is not MachineStatus.UNKNOWN
+            )
             outages.append(
                 Outage(
                     began=stretch.began_ms,
-                    ended=None if stretch.goes_on else stretch.ended_ms,
+                    ended=next(after, None),
                     offline=length,
                     planned=stretch.planned,
                     carried_over=stretch.began_ms <= since_ms,
@@ -141,16 +145,15 @@ def _stretches(changes: Sequence[_Change], since_ms: int, until_ms: int) -> list
     """The statuses of the time, without a gap; neighbours that say the same are one."""
     found: list[_Stretch] = []
     ends = [*(change[0] for change in changes[1:]), max(until_ms, changes[-1][0])]
-    for number, ((began, status, planned, beat), ended) in enumerate(zip(changes, ends, strict=True), start=1):
+    for (began, status, planned, beat), ended in zip(changes, ends, strict=True):
         if ended <= began:  # two that fall on one moment are no change between two outages
             continue
         end = min(ended, until_ms)
-        goes_on = number == len(changes) or ended > until_ms
         length_ms = max(end - max(began, since_ms), 0)
-        stretch = _Stretch(status, began, end, length_ms, planned, beat, goes_on)
+        stretch = _Stretch(status, began, end, length_ms, planned, beat)
         if found and (found[-1].status, found[-1].planned) == (status, planned):
             before = found.pop()
-            stretch = before._replace(ended_ms=end, length_ms=before.length_ms + length_ms, goes_on=goes_on)
+            stretch = before._replace(ended_ms=end, length_ms=before.length_ms + length_ms)
         found.append(stretch)
     return [stretch for stretch in found if stretch.length_ms]
 

@@ -98,6 +98,19 @@ class TestReckoning:
         assert hours(machine) == (20, 0, 1, 3, 0)
         assert [outage.planned for outage in machine.outages] == [True, False]
 
+    def test_a_removal_is_no_return(self, clock):
+        service = HeartbeatService(MemoryStorage(), clock=clock, machine_id="watcher")
+        service.register(machine_id="web-1")
+        service.check()
+        clock.advance(10 * 3_600)
+        service.check()
+        service.remove("web-1")
+        service.check()
+        clock.advance(3_600)
+        machine = daily_report(service)["web-1"]
+        assert [(outage.ended, outage.offline.hours) for outage in machine.outages] == [(None, 9)]
+        assert machine.mean_time_to_repair is None
+
     def test_a_return_at_the_very_end_ends_the_outage(self):
         (outage,) = report((6, "online", "offline"), (24, "offline", "online")).outages
         assert outage.ended == START + DAY
