@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,6 +201,16 @@ def test_a_signal_ends_the_server_and_its_heartbeats(words, number):
         server.send_signal(number)
         assert server.wait(PATIENCE_S) == 128 + number
         assert b"Traceback" not in server.stderr.read()
+
+
+def test_what_it_logs_is_a_line_each(words, tmp_path):
+    """Whatever is installed to draw on terminals: somebody reads this in a file."""
+    with raw(*words) as server:
+        tell(server, "tools/call", name="roosync_start_heartbeat_service", arguments={"machineId": "pc-1"})
+        assert b"startedAt" in server.stdout.readline()
+        (tmp_path / "beats").rename(tmp_path / "away")
+        line = server.stderr.readline().decode()
+    assert re.fullmatch(r"[-\d]+ [:,\d]+ WARNING .*pc-1.*\n", line)
 
 
 def test_a_client_that_reads_no_more_is_no_crash(words):

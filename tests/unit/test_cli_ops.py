@@ -94,7 +94,9 @@ class TestReport:
         assert main(["report"]) == 0
         assert sorted(tmp_path.rglob("*")) == before
 
-    @pytest.mark.parametrize("words", [["--day", "yesterday"], ["--tz", "Mars/Olympus", "--day", "2026-01-01"]])
+    @pytest.mark.parametrize(
+        "words", [["--day", "yesterday"], ["--tz", "Mars/Olympus", "--day", "2026-01-01"], ["--tz", "x"]]
+    )
     def test_times_that_cannot_be(self, url, words, capsys):
         try:
             code = main(["report", *words])

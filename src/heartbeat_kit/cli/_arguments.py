@@ -33,7 +33,7 @@ _STORAGES = """\
 storages:
   folder:///srv/share            a folder shared by hosts (NFS, SMB, a synced cloud folder)
       ?propagation_delay=0       ... whose writes every host sees at once
-  json:///var/lib/heartbeats     one file on this host
+  json:///var/lib/heartbeats     one file in this folder, for one host
 """
 ERRORS = "A failure is printed to standard error as 'error CODE: message'."
 

@@ -7,6 +7,7 @@ serves. Standard output belongs to the protocol; logs go to standard error.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from argparse import Namespace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _SERVED = 0
+_LOG_LINE: Final = "%(asctime)s %(levelname)s %(message)s"
 _PATIENCE_S: Final = 10.0
 """The end waits so long for a heartbeat or a sync under way."""
 
@@ -35,6 +37,7 @@ def run(arguments: Namespace) -> int:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types", "pydantic", "typing_extensions"):
             raise
         raise MissingDependencyError("an MCP server needs the package mcp: pip install 'heartbeat-kit[mcp]'") from error
+    logging.basicConfig(level=logging.WARNING, format=_LOG_LINE)  # before the SDK lays out pages for a terminal
     with opened(arguments) as service:
         host = Host(service, both_sides(arguments, service), locale=arguments.locale, passive=arguments.passive_beats)
         with contextlib.closing(host), _ended_by_signals(host):

@@ -48,25 +48,28 @@ def daily_report(service: HeartbeatService, day: dt.date | None = None, *, tz: s
     machine  status   available  outages  longest     offline     planned  unknown
     web-1    offline  0.95 %     1        6 h 56 min  6 h 56 min  0 s      17 h
     """
-    now_ms = service.clock.now().wall_ms
-    since_ms, until_ms = (now_ms - _DAY_MS, now_ms) if day is None else _bounds(day, tz, now_ms)
+    now_ms, zone = service.clock.now().wall_ms, _zone(tz)
+    since_ms, until_ms = (now_ms - _DAY_MS, now_ms) if day is None else _bounds(day, zone, now_ms)
     events = (*service.history(), *service.fleet_history())  # the earlier ones tell what the time began with
     state = service.state()
     return reckon(events, since_ms, until_ms, state=state, note=_note(service, state))
 
 
-def _bounds(day: dt.date, tz: str, now_ms: int) -> tuple[int, int]:
-    if not isinstance(day, dt.date) or isinstance(day, dt.datetime):
-        raise InvalidConfigurationError(f"day is {day!r:.80}: expected a date, such as datetime.date(2026, 1, 15)")
+def _zone(tz: str) -> ZoneInfo:
     try:
-        zone = ZoneInfo(tz)
+        return ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
         raise InvalidConfigurationError(
             f"tz is {tz!r:.80}: expected the name of a time zone, such as 'Europe/Paris'"
         ) from error
+
+
+def _bounds(day: dt.date, zone: ZoneInfo, now_ms: int) -> tuple[int, int]:
+    if not isinstance(day, dt.date) or isinstance(day, dt.datetime):
+        raise InvalidConfigurationError(f"day is {day!r:.80}: expected a date, such as datetime.date(2026, 1, 15)")
     since_ms = epoch_ms(dt.datetime.combine(day, dt.time(), zone))
     if since_ms >= now_ms:
-        raise InvalidConfigurationError(f"{day} has not begun in {tz}: there is nothing to report")
+        raise InvalidConfigurationError(f"{day} has not begun in {zone.key}: there is nothing to report")
     following = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), zone)
     return since_ms, min(epoch_ms(following), now_ms)
 

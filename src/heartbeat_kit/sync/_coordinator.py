@@ -315,7 +315,7 @@ class SyncCoordinator:
         """What waits for a person, by path; with `all_states` what was answered too.
 
         Raises:
-            BaselineUnavailableError: The shared folder is not there, or another than before.
+            BaselineUnavailableError: There is no baseline, or another than before.
         """
         return asked(self._places, all_states=all_states)
 

@@ -33,11 +33,12 @@ def asked(places: Places, *, all_states: bool) -> tuple[Decision, ...]:
     """What `listed` gives, to somebody who believes that there is no more.
 
     Raises:
-        BaselineUnavailableError: The shared folder is not the one this machine is in step with; it may not be mounted.
+        BaselineUnavailableError: There is no baseline, or not the one this machine is in step with: the shared folder
+            may not be mounted.
         DamagedSyncStateError: The archive cannot be understood, so nobody knows which it is.
     """
-    if (archive := read_archive(places.state)) is not None:
-        read_sentinel(places.shared, archive.baseline_id)
+    archive = read_archive(places.state)
+    read_sentinel(places.shared, None if archive is None else archive.baseline_id)
     return listed(places, all_states=all_states)
 
 

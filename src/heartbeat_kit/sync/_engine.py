@@ -14,9 +14,11 @@ import attrs
 
 from heartbeat_kit._events import event_id
 from heartbeat_kit._words import printable
-from heartbeat_kit.errors import DamagedBackupError, StalePlanError
+from heartbeat_kit.errors import DamagedBackupError, StalePlanError, SyncError
 from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._complete import Completion, Done
+from heartbeat_kit.sync._deciding import asked
+from heartbeat_kit.sync._decision import DecisionState
 from heartbeat_kit.sync._execute import Executor, Order, Void
 from heartbeat_kit.sync._fence import Fence
 from heartbeat_kit.sync._guards import Guards
@@ -123,8 +125,10 @@ class Engine:
         Raises:
             SyncError: By its code; nothing was changed unless it says otherwise.
         """
-        if task.dry_run:
-            return self._look(task)
+        report = self._look(task) if task.dry_run else self._carry_out(task)
+        return attrs.evolve(report, waiting=self._waiting(report))
+
+    def _carry_out(self, task: Task) -> SyncReport:
         with self.sessions.open() as session:
             moving: list[str] = []
             for left in range(_TRIES - 1, -1, -1):
@@ -138,6 +142,19 @@ class Engine:
                     moving.extend(error.paths)
                     self._surveyor.forget()
         raise AssertionError("a run ends with a report or an error")
+
+    def _waiting(self, report: SyncReport) -> tuple[str, ...]:
+        """What nobody has answered about the machine."""
+        try:
+            stored = asked(self.places, all_states=True)
+        except SyncError:  # it was there a moment ago; what was done is what counts
+            stored = ()
+        known = {each.id: each for each in (*report.decisions, *stored)}
+        return tuple(
+            each.id
+            for each in sorted(known.values(), key=lambda each: each.path)
+            if each.machine_id == report.machine_id and each.state is DecisionState.PENDING
+        )
 
     def baseline_files(self) -> Snapshot:
         """The files of the baseline as they are."""

@@ -15,6 +15,7 @@ from pendulum import DateTime
 
 from heartbeat_kit._frozen import frozen_mapping
 from heartbeat_kit._times import to_datetime, to_iso
+from heartbeat_kit._words import counted
 from heartbeat_kit.sync._changes import SyncChanges
 from heartbeat_kit.sync._decision import Decision
 from heartbeat_kit.sync._model import SyncMode
@@ -69,6 +70,7 @@ class SyncReport:
         plan_id: What was planned.
         transition_id: The event it answered, or ``None``.
         decisions: The decision records that were made.
+        waiting: The ids of what a person has still to decide about this machine, whichever sync asked, by path.
         pending: Paths that wait for the machine.
         deferred: Paths that were left alone, with the reason.
         rejected: Names that cannot be synced, with the reason.
@@ -87,6 +89,7 @@ class SyncReport:
     plan_id: str | None = None
     transition_id: str | None = None
     decisions: tuple[Decision, ...] = ()
+    waiting: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     deferred: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
     rejected: Mapping[str, str] = field(factory=dict, converter=frozen_mapping)
@@ -116,7 +119,8 @@ class SyncReport:
             id=self.machine_id,
             who="another machine" if self.mode is SyncMode.OFFLINE else f"{self.machine_id} itself",
         )
-        return f"{said}; {self.note}" if self.note else said
+        asked = f"{counted(len(self.waiting), 'decision')} for a person to make" if self.waiting else ""
+        return "; ".join(filter(None, [said, self.note, asked]))
 
     def __repr__(self) -> str:
         counts = self.planned if self.planned is not None else self.changes
@@ -145,6 +149,7 @@ class SyncReport:
             **({} if self.plan_id is None else {"planId": self.plan_id}),
             **({} if self.transition_id is None else {"transitionId": self.transition_id}),
             "decisions": [each.id for each in self.decisions],
+            "waiting": list(self.waiting),
             "pending": list(self.pending),
             "deferred": dict(self.deferred),
             "rejected": dict(self.rejected),

@@ -148,6 +148,7 @@ def test_the_arguments_are_those_of_the_reference(side):
 
 def test_the_hints_are_true(side, make):
     """What is said to read only changes no record and announces nothing; with passive heartbeats nothing is."""
+    side.sync.adopt_baseline()
     side.call("register_heartbeat", machineId="pc-2")
     reading = [name for name, tool in tools_of(side.host).items() if tool.annotations.read_only_hint]
     assert set(reading) == {
@@ -231,6 +232,7 @@ class TestPresence:
         assert not {"heartbeats", "changes"} & set(some)
 
     def test_starting_and_stopping(self, side):
+        side.sync.adopt_baseline()
         started = side.call(
             "start_heartbeat_service", machineId="PC-1", heartbeatInterval=10_000, offlineTimeout=60_000
         )
@@ -247,6 +249,24 @@ class TestPresence:
         assert side.service.config.auto_sync_enabled is False
         assert side.service.config.offline_timeout == timedelta(seconds=60)  # only what is given changes
         side.host.close()
+
+    def test_stopping_what_does_not_run_is_said(self, side):
+        stopped = side.call("stop_heartbeat_service")
+        assert stopped["success"]
+        assert stopped["message"] == "No heartbeat service runs in this server: there was nothing to stop"
+
+    def test_a_service_that_can_sync_nothing_yet_says_so_when_it_starts(self, make):
+        side = make("pc-9")
+        start = ("start_heartbeat_service", {"machineId": "pc-9"})
+        stop = ("stop_heartbeat_service", {})
+        started, _ = side.calls(start, stop)
+        assert started["config"]["autoSyncEnabled"]
+        assert "nothing is synced before this is mended: BASELINE_UNAVAILABLE" in started["message"]
+        assert "heartbeat-kit sync init" in started["message"]
+        assert "BASELINE_UNAVAILABLE" in side.fails("get_decisions")
+        side.sync.adopt_baseline()
+        started, _ = side.calls(start, stop)
+        assert started["message"] == "Heartbeat service started for pc-9"
 
     def test_the_service_in_one_tool(self, side):
         registered = side.call("heartbeat_service", action="register", machineId="pc-2", metadata={"a": 1})

@@ -52,6 +52,16 @@ def state_of(coordinator, decision):
     return found.state
 
 
+def test_every_report_says_what_still_waits_for_a_person(world):
+    machine, decision = in_conflict(world)
+    for report in (machine.sync.sync_on_online("m1"), machine.again(), machine.sync.sync_on_online("m1", dry_run=True)):
+        assert report.waiting == (decision.id,)
+        assert report.message.endswith("; 1 decision for a person to make")
+        assert to_wire(report)["waiting"] == [decision.id]
+    machine.sync.reject(decision.id)
+    assert machine.again().waiting == ()
+
+
 def test_a_conflict_changes_neither_side_and_asks_once(world):
     machine, decision = in_conflict(world)
     assert machine.read("a.conf") == "machine\n"

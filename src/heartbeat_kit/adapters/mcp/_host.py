@@ -15,9 +15,10 @@ from heartbeat_kit._identity import normalize_machine_id
 from heartbeat_kit._results import ServiceStatus
 from heartbeat_kit._service import HeartbeatService
 from heartbeat_kit._times import span_ms
-from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, ServiceAlreadyRunningError
+from heartbeat_kit.errors import HeartbeatKitError, InvalidConfigurationError, ServiceAlreadyRunningError, SyncError
 from heartbeat_kit.sync import SyncCoordinator
 from heartbeat_kit.sync._auto import AutoSync
+from heartbeat_kit.sync._typed import typed
 
 __all__ = ["Host", "Locale"]
 
@@ -77,6 +78,16 @@ class Host:
     def syncs_by_itself(self) -> bool:
         """Whether a sync follows when machines go and return, as it does while the service runs with a coordinator."""
         return self._auto is not None
+
+    def sync_trouble(self) -> str | None:
+        """Why the automatic sync can do nothing now, or ``None`` if it can or there is none."""
+        if self._auto is None:
+            return None
+        try:
+            self.coordinator.decisions()
+        except SyncError as error:
+            return f"{error.code}: {typed(str(error))}"
+        return None
 
     def start(
         self, machine_id: str, *, auto_sync: bool | None, interval_ms: int | None, timeout_ms: int | None

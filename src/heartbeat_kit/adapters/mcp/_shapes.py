@@ -183,6 +183,7 @@ class Synced(TypedDict):
     planId: NotRequired[str]
     transitionId: NotRequired[str]
     decisions: list[str]
+    waiting: list[str]
     pending: list[str]
     deferred: dict[str, str]
     rejected: dict[str, str]

@@ -93,14 +93,21 @@ class Tools:
         )
         answer = self._wire(Started, status)
         answer["config"]["autoSyncEnabled"] = self._host.syncs_by_itself  # as it is in force
+        trouble = self._host.sync_trouble()
+        if trouble is not None:
+            answer["message"] += f"; nothing is synced before this is mended: {trouble}"
         return answer
 
     def stop_heartbeat_service(self, saveState: Save = True) -> Stopped:
         """Stop beating. The others will call this machine offline once it has been silent for long enough."""
-        return self._wire(Stopped, self._host.stop(save_state=saveState))
+        ran = self._host.service.is_running
+        answer = self._wire(Stopped, self._host.stop(save_state=saveState))
+        if not ran:
+            answer["message"] = "No heartbeat service runs in this server: there was nothing to stop"
+        return answer
 
     def check_heartbeats(self, forceCheck: Force = False) -> Checked:
-        """Look at everybody, announce what changed since the last look, and say it."""
+        """Look at everybody, announce what changed since the last look, and say it. A fresh look is told again."""
         return self._wire(Checked, self._host.service.check(force=forceCheck))
 
     def sync_on_offline(self, machineId: MachineId, createBackup: Backup = True, dryRun: DryRun = False) -> Synced:
