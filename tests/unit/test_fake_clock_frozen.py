@@ -142,3 +142,15 @@ class TestStall:
         ticker.loop.wake()
         clock.advance(59)
         assert ticker.turns == []
+
+    def test_a_sleep_within_a_stall_leaves_all_loops_of_a_process_as_late_as_each_other(self, clock):
+        """The one that was due already came after the stall and the sleep together, the other one before."""
+        early = Ticker(clock)
+        clock.advance(8)
+        late = Ticker(clock)
+        clock.advance(0)
+        clock.stall(15)
+        clock.advance(4)
+        clock.suspend(30)
+        clock.advance(6)
+        assert (early.turns, late.turns) == ([0, 12], [8, 18])

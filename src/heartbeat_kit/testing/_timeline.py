@@ -71,8 +71,9 @@ class Timeline:
             if loop.version != version or not loop.is_alive:
                 continue  # planned anew, parked or stopped since
             self.now_ms = max(self.now_ms, due_ms)
-            if loop.host.stalled_until > self.now_ms:
-                self.plan(loop, loop.host.stalled_until)
+            if loop.host.stalled_until > self.now_ms:  # its turn stays due: a sleep puts off what was due before it
+                loop.version += 1
+                heappush(heap, (loop.host.stalled_until, loop.order, loop.version, loop))
                 continue
             self._turn(loop)
             if event is not None and event.is_set():
