@@ -99,6 +99,16 @@ def test_an_unreadable_copy_is_mentioned_and_harms_nobody():
     assert "'web1 (1).json' (unreadable: it is cut)" in verdict.conflicts["web1"]
 
 
+@pytest.mark.parametrize("name", ["WEB1.json", "web1 (1).json"])
+def test_a_record_under_another_name_alone_is_no_second_host(name):
+    verdict = judge([RecordFile(name, beat())])
+    assert verdict.heartbeats == {"web1": beat()}
+    assert verdict.conflicts["web1"] == (
+        f"the record of web1 lies in {name!r} (the newest, used) and not in 'web1.json': rename it, or delete it once "
+        "web1 has beaten again"
+    )
+
+
 def test_a_readable_copy_stands_in_for_an_unreadable_record():
     verdict = judge([RecordFile("web1.json", None, "0 bytes"), RecordFile("web1 (1).json", beat())])
     assert verdict.heartbeats == {"web1": beat()}

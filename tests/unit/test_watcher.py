@@ -323,7 +323,7 @@ class TestNotes:
         clock.advance(1)
         watcher.check(None, 0)
         assert ledger.observations()["web-1"] == Observation(
-            incarnation=1, seq=60, seen_ms=START + 59_000, interval_ms=30_000, skew_ms=59_000
+            incarnation=1, seq=60, seen_ms=START + 59_000, interval_ms=30_000, skew_ms=58_000
         )
 
     def test_nothing_new_is_not_written(self, folder, ledger, clock, tmp_path):

@@ -78,7 +78,9 @@ def add_storage(parser: argparse.ArgumentParser) -> None:
 def add_sides(parser: argparse.ArgumentParser) -> None:
     """Who this machine is, and the two folders a sync keeps in step."""
     parser.add_argument(
-        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
+        "--machine-id",
+        metavar="ID",
+        help="who this machine is (default: $MACHINE_ID, $ROOSYNC_MACHINE_ID, the host name)",
     )
     parser.add_argument(
         "--workspace", metavar="DIR", help=f"this machine's live files (default: ${WORKSPACE_VARIABLE})"

@@ -162,7 +162,9 @@ def _add_beat(commands: Any) -> None:
     )
     add_storage(parser)
     parser.add_argument(
-        "--machine-id", metavar="ID", help="who this machine is (default: $MACHINE_ID, else the host name)"
+        "--machine-id",
+        metavar="ID",
+        help="who this machine is (default: $MACHINE_ID, $ROOSYNC_MACHINE_ID, the host name)",
     )
     parser.add_argument(
         "--metadata", metavar="JSON", help="an object to send from now on; without it what was sent before stays"

@@ -98,7 +98,9 @@ def _add_observer(parser: argparse.ArgumentParser) -> None:
     """Whose history and calendar it is."""
     add_storage(parser)
     parser.add_argument(
-        "--machine-id", metavar="ID", help="whose service observes (default: $MACHINE_ID, else the host name)"
+        "--machine-id",
+        metavar="ID",
+        help="whose service observes (default: $MACHINE_ID, $ROOSYNC_MACHINE_ID, the host name)",
     )
     parser.add_argument("--state-dir", metavar="DIR", help="local directory of that service's lock and ledger")
     add_timing(parser)

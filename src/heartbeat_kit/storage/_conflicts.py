@@ -186,8 +186,14 @@ def _sentence(machine_id: str, files: list[RecordFile], newest: Heartbeat | None
         else:
             note = f" (from host {file.heartbeat.host})" if file.heartbeat.host else ""
         names.append(f"{file.name!r}{note}")
+    wanted = f"{machine_id}{SUFFIX}"
+    if len(files) == 1:
+        return (
+            f"the record of {machine_id} lies in {names[0]} and not in {wanted!r}: rename it, or delete it once "
+            f"{machine_id} has beaten again"
+        )
     return (
-        f"{machine_id} has {len(files)} files where it should have only '{machine_id}{SUFFIX}': {', '.join(names)}. "
+        f"{machine_id} has {len(files)} files where it should have only {wanted!r}: {', '.join(names)}. "
         f"Either two hosts beat as {machine_id}, or a sync client kept both sides of one write. "
-        f"Give each host its own MACHINE_ID, then delete every file but '{machine_id}{SUFFIX}'"
+        f"Give each host its own MACHINE_ID, then delete every file but {wanted!r}"
     )
