@@ -57,6 +57,7 @@ def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, argumen
             with signals.breaking_off():  # the first heartbeat may meet a storage that hangs
                 service.start()
         except KeyboardInterrupt:
+            service.stop()  # should it have started at that very moment
             return _SIGNAL + (signals.received or signal.SIGINT)
         try:
             if metadata is not None:
