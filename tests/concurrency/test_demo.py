@@ -111,7 +111,7 @@ class VirtualSignals:
     """Waiting moves virtual time; after `patience` waits somebody presses Ctrl-C."""
 
     patience = None
-    received = signal.SIGINT
+    exit_code = 128 + signal.SIGINT
 
     def __init__(self):
         self.stopping = False

@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from heartbeat_kit import CascadeDetected, FleetSilent, HeartbeatService, Transition, to_wire
 from heartbeat_kit.cli._opening import opened
@@ -21,8 +20,6 @@ from heartbeat_kit.cli._signals import StopSignals
 from heartbeat_kit.errors import HeartbeatRegistrationError, InvalidMetadataError
 
 __all__ = ["beat"]
-
-_SIGNAL: Final = 128
 
 
 def beat(arguments: Namespace) -> int:
@@ -58,7 +55,7 @@ def _forever(service: HeartbeatService, metadata: dict[str, Any] | None, argumen
                 service.start()
         except KeyboardInterrupt:
             service.stop()  # should it have started at that very moment
-            return _SIGNAL + (signals.received or signal.SIGINT)
+            return signals.exit_code
         try:
             if metadata is not None:
                 _send(service, metadata)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import tempfile
 from argparse import Namespace
 from datetime import timedelta
@@ -29,7 +28,7 @@ __all__ = ["demo", "performed"]
 
 _STARTUP_MS: Final = 20_000
 _SYNCS_MS: Final = 8_000
-_RIGHT, _WRONG, _SIGNAL = 0, 1, 128
+_RIGHT, _WRONG = 0, 1
 
 
 def demo(arguments: Namespace) -> int:
@@ -52,7 +51,7 @@ def demo(arguments: Namespace) -> int:
                 play.problems.append(f"the temporary folder {folder} could not be removed")
         if signals.stopping:
             stage.last(f"Interrupted; {end}", good=False)
-            return _SIGNAL + (signals.received or signal.SIGINT)
+            return signals.exit_code
         took = span(clock.now().mono_ms - began.mono_ms)
     if play.problems:
         stage.verdict(play.findings, play.problems)

@@ -71,4 +71,4 @@ def _end_when_asked(signals: StopSignals, host: Host) -> None:
     closing = threading.Thread(target=host.close, daemon=True)
     closing.start()
     closing.join(_PATIENCE_S)
-    os._exit(128 + signals.received)
+    os._exit(signals.exit_code)

@@ -55,6 +55,11 @@ class StopSignals:
         """Whether somebody asked to stop."""
         return self._asked
 
+    @property
+    def exit_code(self) -> int:
+        """That of a process which a signal ended, as a shell gives it."""
+        return 128 + (self.received or signal.SIGINT)
+
     def stop(self) -> None:
         """Ask to stop, from any thread."""
         self._asked = True

@@ -290,12 +290,12 @@ def _advised(error: SyncError) -> str:
 
 
 def _reported(arguments: Namespace, coordinator: SyncCoordinator, report: SyncReport) -> int:
-    known = {each.id: each for each in (*report.decisions, *coordinator.decisions(all_states=True))}
-    waiting = tuple(
-        each for each in known.values() if each.machine_id == report.machine_id and each.state is DecisionState.PENDING
-    )
-    _answer(arguments, report, lambda view: view.report(report, waiting, tuple(known.values())))
-    left = waiting or report.deferred or report.rejected or report.outcome in _UNDONE
+    def shown(view: SyncView) -> None:
+        known = {each.id: each for each in (*report.decisions, *coordinator.decisions(all_states=True))}
+        view.report(report, [known[each] for each in report.waiting if each in known], tuple(known.values()))
+
+    _answer(arguments, report, shown)
+    left = report.waiting or report.deferred or report.rejected or report.outcome in _UNDONE
     return _LEFT if left else _DONE
 
 

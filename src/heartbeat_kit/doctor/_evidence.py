@@ -269,20 +269,18 @@ class _Listening:
         self._seen: dict[str, Heartbeat] = {}
         self._rivals: dict[str, Rival] = {}
         self._last_ms: int | None = None
-        self._limit_ms = 0
         self.heard: frozenset[str] = frozenset()
         self.gap_ms = 0
 
     def until_all_beat(self, limit_ms: int) -> FleetState:
         """Look until every other machine was seen to beat, or the time is over; the last state."""
-        self._limit_ms = limit_ms
-        states = [self._look()]
+        states = [self._look(limit_ms)]
         config = self._service.config
         # Often enough to see hosts that take turns within one beat.
         period_ms = min(span_ms(config.check_interval or config.heartbeat_interval), max(limit_ms // 20, 1))
 
         def all_heard() -> bool:
-            states[:] = [self._look()]
+            states[:] = [self._look(limit_ms)]
             others = (machine for machine in states[0] if machine.machine_id != self._service.machine_id)
             heard = all(machine.machine_id in self.heard or machine.reason == "left" for machine in others)
             return heard and len(self._rivals) == len(self.rivals)  # one that changed its host once may have moved
@@ -290,14 +288,14 @@ class _Listening:
         wait_until(all_heard, self._service.clock, limit_ms=limit_ms, period_ms=period_ms)
         return states[0]
 
-    def _look(self) -> FleetState:
+    def _look(self, limit_ms: int) -> FleetState:
         state, now_ms = self._service.state(), self._service.clock.now().mono_ms
         self.gap_ms = max(self.gap_ms, 0 if self._last_ms is None else now_ms - self._last_ms)
         self._last_ms = now_ms
         seen = {machine.machine_id: machine.heartbeat for machine in state if machine.heartbeat is not None}
         rose = {name for name, beat in seen.items() if name in self._seen and self._seen[name].order < beat.order}
         for name in rose - {self._service.machine_id}:  # of whom the host of this service tells
-            rival = seen_host(self._seen[name], seen[name], self._rivals.get(name), now_ms, self._limit_ms)
+            rival = seen_host(self._seen[name], seen[name], self._rivals.get(name), now_ms, limit_ms)
             if rival is not None:
                 self._rivals[name] = rival
         self.heard |= rose
